@@ -1,0 +1,104 @@
+"""One column of the data, whatever its cells hold: numbers, texts, nulls, or a mix of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Numbers = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.uint8]
+NULL = -1
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as numbers and texts.
+
+    Attributes:
+        numbers: (n,) the cells that are numbers, NaN elsewhere; None in a column of texts.
+        codes: (n,) positions in `texts` of the cells that are texts, -1 elsewhere; None in a column of numbers.
+        texts: the distinct texts.
+        whole: the numbers are whole and are served without a fraction.
+    """
+
+    name: str
+    numbers: Numbers | None
+    codes: Codes | None
+    texts: tuple[str, ...] = ()
+    whole: bool = False
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the spec calls it a number."""
+        return self.numbers is not None
+
+    @cached_property
+    def known(self) -> Numbers:
+        """The numbers that there are, without nulls and texts."""
+        assert self.numbers is not None  # noqa: S101 - a caller's mistake
+        return self.numbers[~np.isnan(self.numbers)]
+
+    @cached_property
+    def sd(self) -> float:
+        """Standard deviation of the numbers; 0 when there are none."""
+        return float(self.known.std()) if self.known.size else 0.0
+
+    @cached_property
+    def json_texts(self) -> npt.NDArray[np.bytes_]:
+        """Each distinct text as JSON; the last one is null, so that the code -1 finds it."""
+        return np.array([*(orjson.dumps(text) for text in self.texts), b"null"])
+
+    def take(self, positions: Positions) -> "Column":
+        """The column at `positions`."""
+        numbers = None if self.numbers is None else self.numbers[positions]
+        codes = None if self.codes is None else self.codes[positions]
+        return Column(self.name, numbers, codes, self.texts, self.whole)
+
+
+def cells(column: Column) -> npt.NDArray[np.bytes_]:
+    """The cells as JSON, (n,); numbers in the shortest form that reads back the same, nulls as null."""
+    if column.numbers is None:
+        assert column.codes is not None  # noqa: S101
+        return column.json_texts[column.codes]
+    numbers = column.numbers.astype(np.int64) if column.whole else column.numbers
+    listed = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    written = np.array(listed.split(b",") if numbers.size else [], dtype=np.bytes_)
+    if column.codes is None:
+        return written
+    texts = column.json_texts[column.codes]
+    return np.where(column.codes == NULL, written, texts)
+
+
+def slots(column: Column, before: bytes, after: bytes) -> Slots:
+    """The cells as JSON between `before` and `after`, padded with spaces to one width: bytes (n, width)."""
+    text = cells(column)
+    width = max(text.itemsize, 1)
+    matrix = np.full((text.size, len(before) + width + len(after)), ord(" "), dtype=np.uint8)
+    matrix[:, : len(before)] = np.frombuffer(before, dtype=np.uint8)
+    cell = text.view(np.uint8).reshape(text.size, width) if text.size else matrix[:, len(before) : len(before) + width]
+    # numpy pads with zero bytes, which no JSON text holds.
+    matrix[:, len(before) : len(before) + width] = np.where(cell == 0, ord(" "), cell)
+    matrix[:, len(before) + width :] = np.frombuffer(after, dtype=np.uint8)
+    return matrix
+
+
+def arrow(column: Column) -> pa.Array:
+    """The column as an Arrow array: float64, int64, or utf8 when any cell of it may be a text."""
+    if column.codes is None:
+        assert column.numbers is not None  # noqa: S101
+        if column.whole:
+            return pa.array(column.numbers.astype(np.int64))
+        return pa.array(column.numbers, mask=np.isnan(column.numbers))
+    texts = pa.DictionaryArray.from_arrays(
+        pa.array(column.codes, mask=column.codes == NULL), pa.array(column.texts, type=pa.utf8())
+    ).cast(pa.utf8())
+    if column.numbers is None:
+        return texts
+    numbers = pa.array(cells(column).astype(str), mask=np.isnan(column.numbers))
+    return pc.coalesce(texts, numbers)

@@ -1,0 +1,1 @@
+"""The ports of `gauntlet.jobs.ports` on real services."""

@@ -1,0 +1,146 @@
+"""Airflow's REST interface."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from gauntlet.jobs.acts import TaskState
+from gauntlet.jobs.ports import ServiceAway
+
+UNFINISHED = ("queued", "running")
+
+
+class AirflowError(RuntimeError):
+    """Airflow answered, and refused."""
+
+
+class AirflowClient:
+    """A client of one Airflow; reads are tried again while the server restarts, starts of runs are not."""
+
+    def __init__(self, url: str, user: str, password: str, patience: float = 60.0) -> None:
+        self._url = url.rstrip("/")
+        self._login = {"username": user, "password": password}
+        self._patience = patience
+        self._http = httpx.Client(base_url=self._url, timeout=15.0)
+
+    def wait_for_dag(self, dag: str, seconds: float = 90.0) -> None:
+        """Wait until Airflow has read the DAG; raises AirflowError with the import errors when it does not."""
+        deadline = time.monotonic() + seconds
+        while self._call("GET", f"/dags/{dag}", missing_ok=True) is None:
+            if time.monotonic() > deadline:
+                errors = self._call("GET", "/importErrors")["import_errors"]
+                found = "\n".join(error["stack_trace"] for error in errors) or "no import error either"
+                raise AirflowError(
+                    f"Airflow must show the DAG {dag} within {seconds:.0f} s; it does not. Found: {found}"
+                )
+            time.sleep(0.5)
+
+    def paused(self, dag: str) -> bool:
+        """Say whether a DAG is paused."""
+        return bool(self._call("GET", f"/dags/{dag}")["is_paused"])
+
+    def set_paused(self, dag: str, paused: bool) -> None:
+        """Pause a DAG, or turn it on."""
+        self._call("PATCH", f"/dags/{dag}", json={"is_paused": paused})
+
+    def scheduled_run_due(self, dag: str) -> bool:
+        """Say whether turning the DAG on would start a scheduled run at once."""
+        after = self._call("GET", f"/dags/{dag}")["next_dagrun_run_after"]
+        return after is not None and datetime.fromisoformat(after) <= datetime.now(UTC)
+
+    def start(self, dag: str, conf: Mapping[str, Any]) -> str:
+        """Start a run and return its id."""
+        run = self._call("POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        return str(run["dag_run_id"])
+
+    def unfinished_runs(self, dag: str) -> Sequence[str]:
+        """The ids of the runs that have not ended, oldest first."""
+        runs = self._call("GET", f"/dags/{dag}/dagRuns", params={"state": UNFINISHED, "order_by": "run_after"})
+        return [run["dag_run_id"] for run in runs["dag_runs"]]
+
+    def run_state(self, dag: str, run_id: str) -> str:
+        """The state of a run: queued, running, success or failed."""
+        return str(self._call("GET", f"/dags/{dag}/dagRuns/{run_id}")["state"])
+
+    def task_states(self, dag: str, run_id: str) -> Sequence[TaskState]:
+        """The tasks of a run, in the order in which they ended."""
+        tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        ended = sorted(tasks, key=lambda task: task["end_date"] or "9")
+        return [TaskState(task["task_id"], task["state"], task["duration"]) for task in ended]
+
+    def failure(self, dag: str, run_id: str) -> str:
+        """The failed task of a run and the last lines of its log."""
+        tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        failed = next((task for task in tasks if task["state"] == "failed"), None)
+        if failed is None:
+            return f"run {run_id} of {dag} failed; no task of it did"
+        lines = self.task_log(dag, run_id, failed["task_id"], failed["try_number"])[-15:]
+        return f"step {failed['task_id']} of run {run_id} failed; the end of its log:\n" + "\n".join(lines)
+
+    def task_log(self, dag: str, run_id: str, task: str, try_number: int = 1) -> Sequence[str]:
+        """The lines of a task's log."""
+        path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/{try_number}"
+        return [_log_line(line) for line in self._call("GET", path, params={"full_content": True})["content"]]
+
+    def run_seconds(self, dag: str, run_id: str) -> float:
+        """How long a run that has ended took, from its start to its end."""
+        run = self._call("GET", f"/dags/{dag}/dagRuns/{run_id}")
+        return (datetime.fromisoformat(run["end_date"]) - datetime.fromisoformat(run["start_date"])).total_seconds()
+
+    def result(self, dag: str, run_id: str, task: str) -> Any:
+        """What a task returned; None when it returned nothing."""
+        path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/xcomEntries/return_value"
+        entry = self._call("GET", path, params={"deserialize": True}, missing_ok=True)
+        return None if entry is None else entry["value"]
+
+    def _call(self, method: str, path: str, *, missing_ok: bool = False, **request: Any) -> Any:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                answer = self._send(method, path, **request)
+            except httpx.TransportError as error:
+                # a start of a run might have arrived: sent twice it would be two runs
+                if method == "POST" or time.monotonic() > deadline:
+                    raise ServiceAway(
+                        f"Airflow must answer at {self._url}; found: {error}. See: gauntlet status"
+                    ) from error
+                time.sleep(0.5)
+                continue
+            if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
+                return None
+            if answer.status_code in (502, 503, 504) and method != "POST" and time.monotonic() < deadline:
+                time.sleep(0.5)
+                continue
+            if answer.is_error:
+                raise AirflowError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:500]}")
+            return answer.json()
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        if "Authorization" not in self._http.headers:
+            self._log_in()
+        answer = self._http.request(method, f"/api/v2{path}", **request)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
+            self._log_in()
+            answer = self._http.request(method, f"/api/v2{path}", **request)
+        return answer
+
+    def _log_in(self) -> None:
+        self._http.headers.pop("Authorization", None)
+        answer = self._http.post("/auth/token", json=self._login)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise AirflowError(
+                f"Airflow at {self._url} must know user {self._login['username']} by AIRFLOW_ADMIN_PASSWORD; it "
+                "refused the login. Is this the Airflow of another stack, or is the variable an old one?"
+            )
+        answer.raise_for_status()
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _log_line(line: Any) -> str:
+    if not isinstance(line, dict):
+        return f"  {line}"
+    details = "; ".join(f"{item.get('exc_type')}: {item.get('exc_value')}" for item in line.get("error_detail") or [])
+    return f"  {line.get('event', '')}" + (f"  {details}" if details else "")

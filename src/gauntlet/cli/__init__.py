@@ -1,0 +1,25 @@
+"""The `gauntlet` command."""
+
+import sys
+
+import click
+
+from gauntlet.cli import ledger, runs, stack, traffic
+from gauntlet.cli.errors import shown
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="gauntlet")
+def cli() -> None:
+    """Gauntlet: an MLOps stack in which a model has to earn Production."""
+
+
+for command in (stack.up, stack.down, stack.status, stack.logs, traffic.traffic, runs.run, runs.demo, ledger.history):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; errors that a user can mend are one clear text and exit code 1."""
+    with shown():
+        cli(prog_name="gauntlet")
+    sys.exit(0)

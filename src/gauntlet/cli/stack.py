@@ -1,0 +1,102 @@
+"""gauntlet up, down, status, logs."""
+
+import json
+from typing import Any
+
+import click
+
+from gauntlet import bootstrap
+from gauntlet.settings import Settings
+
+
+@click.command()
+def up() -> None:
+    """Start the stack (Postgres, MLflow, Airflow, router) and wait until it is healthy."""
+    settings = bootstrap.load_settings()
+    bootstrap.start_stack(settings, click.echo)
+    click.echo()
+    _show(bootstrap.load_settings())
+
+
+@click.command()
+def down() -> None:
+    """Stop the stack; everything it knows stays on disk."""
+    bootstrap.stop_stack(bootstrap.load_settings(), click.echo)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Say who is healthy, who is champion, and how to log in; exit code 1 unless every service is healthy."""
+    settings = bootstrap.load_settings()
+    healthy = _show_json(settings) if as_json else _show(settings)
+    if not healthy:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("service", required=False)
+@click.option("-n", "--lines", default=50, show_default=True, help="Lines from the end.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows; Ctrl-C ends it.")
+def logs(service: str | None, lines: int, follow: bool) -> None:
+    """Show the end of a service's log; without SERVICE list the services."""
+    settings = bootstrap.load_settings()
+    known = bootstrap.service_names()
+    if service is None:
+        click.echo("\n".join(known))
+        return
+    if service not in known:
+        raise click.UsageError(f"SERVICE must be one of {', '.join(known)}; got {service!r}.")
+    for line in bootstrap.service_log(settings, service, lines=lines, follow=follow):
+        click.echo(line)
+
+
+def _champions(settings: Settings) -> dict[str, dict[str, Any]]:
+    return {
+        spec: {
+            "model": champion.model,
+            "version": champion.version,
+            "run_id": champion.run_id,
+            "since": champion.since.isoformat(timespec="seconds"),
+        }
+        for spec, champion in bootstrap.champions(settings).items()
+    }
+
+
+def _show_json(settings: Settings) -> bool:
+    services = bootstrap.stack_status(settings)
+    ledger_up = services["postgres"].healthy
+    body = {
+        "services": {
+            name: {"healthy": each.healthy, "url": each.url, "pid": each.pid} for name, each in services.items()
+        },
+        "champions": _champions(settings) if ledger_up else {},
+    }
+    click.echo(json.dumps(body, indent=2))
+    return all(each.healthy for each in services.values())
+
+
+def _show(settings: Settings) -> bool:
+    services = bootstrap.stack_status(settings)
+    for name, each in services.items():
+        mark = click.style("up  ", fg="green") if each.healthy else click.style("DOWN", fg="red", bold=True)
+        where = each.url or ""
+        pid = f"pid {each.pid}" if each.pid else ""
+        trouble = "" if each.healthy else each.detail
+        click.echo(f"  {mark}  {name:<22} {where:<28} {pid:<12} {trouble}".rstrip())
+    champions = _champions(settings) if services["postgres"].healthy else {}
+    click.echo()
+    for spec, champion in champions.items():
+        since = champion["since"].replace("T", " ")
+        click.echo(f"  champion of {spec}: {champion['model']} v{champion['version']}, since {since}")
+    if not champions and services["postgres"].healthy:
+        click.echo("  no champion yet: `gauntlet run` trains the first model")
+    _say_login(settings, any(each.healthy for each in services.values()))
+    return all(each.healthy for each in services.values())
+
+
+def _say_login(settings: Settings, running: bool) -> None:
+    if not running:
+        click.echo("  the stack is not running: `gauntlet up` starts it")
+        return
+    click.echo(f"  log in to Airflow: {bootstrap.login(settings)}")

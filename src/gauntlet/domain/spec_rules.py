@@ -1,0 +1,197 @@
+"""What a spec file must fulfil beyond the types of its keys: every rule reads the raw file and reports by key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Task(StrEnum):
+    """What is predicted: a number or a category."""
+
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+
+
+METRICS: Mapping[Task, tuple[str, ...]] = {Task.REGRESSION: ("mae",), Task.CLASSIFICATION: ("log_loss",)}
+"""The metrics, lower is better, by which candidates of a task can be compared."""
+
+BUILT_IN_CANDIDATES: Mapping[Task, tuple[str, ...]] = {
+    Task.REGRESSION: ("linear", "ridge", "random_forest", "hist_gradient_boosting"),
+    Task.CLASSIFICATION: ("logistic", "random_forest", "hist_gradient_boosting"),
+}
+"""The candidate models that need no code, by task."""
+
+RESERVED_COLUMNS = ("row_id", "arm")
+"""Column names that the router adds to what it serves."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+PACKAGE_FILE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!/)(?!.*\.\.).+")
+
+Error = tuple[str, str]
+
+
+def sentence(rule: str, found: object, remedy: str) -> str:
+    """Return the one form of an error text: the rule, what was found, the remedy."""
+    shown = found if isinstance(found, str) else repr(found)
+    return f"{rule}; found {shown}. {remedy}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the remedy for an unknown word: the closest known one, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(names) or 'none'}."
+
+
+def broken_rules(name: str, raw: Mapping[str, Any]) -> list[Error]:
+    """Return (key, text) for every rule that the raw file breaks; values of a wrong type are left to the types."""
+    columns = _Columns(raw)
+    return [
+        *_name(name),
+        *_data(raw),
+        *_ranges(raw),
+        *_categories(columns),
+        *_column_names(columns, raw.get("key")),
+        *_target(columns, raw),
+        *_metric(raw),
+        *_segments(columns, raw),
+        *_candidates(raw),
+    ]
+
+
+class _Columns:
+    """The column names of a raw file, as far as they are tables at all."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        numeric, categorical = raw.get("numeric", {}), raw.get("categorical", {})
+        self.numeric: list[str] = list(numeric) if isinstance(numeric, dict) else []
+        self.categorical: dict[str, list[str]] = (
+            {column: _texts(values) for column, values in categorical.items()} if isinstance(categorical, dict) else {}
+        )
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.numeric, *self.categorical]
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
+
+
+def _task(raw: Mapping[str, Any]) -> Task | None:
+    value = raw.get("task")
+    return Task(value) if value in tuple(Task) else None
+
+
+def _doubled(values: Iterable[str]) -> list[str]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _name(name: str) -> Iterator[Error]:
+    if not NAME.fullmatch(name):
+        rule = "the file's name must be 1 to 63 of a-z, 0-9 and _, beginning with a letter"
+        yield "name", sentence(rule, f'"{name}"', "Rename the file.")
+
+
+def _data(raw: Mapping[str, Any]) -> Iterator[Error]:
+    data = raw.get("data")
+    if not isinstance(data, str):
+        return
+    if ":" in data and not PACKAGE_FILE.fullmatch(data):
+        rule = "must be PACKAGE:FILE with a file inside the package"
+        yield "data", sentence(rule, f'"{data}"', 'For example "plotnine:data/diamonds.csv".')
+    if not data.endswith((".csv", ".parquet")):
+        rule = "must name a CSV or parquet file"
+        yield "data", sentence(rule, f'"{data}"', "Let the name end with .csv or .parquet.")
+
+
+def _ranges(raw: Mapping[str, Any]) -> Iterator[Error]:
+    numeric = raw.get("numeric")
+    for column, bounds in numeric.items() if isinstance(numeric, dict) else ():
+        low, high = (bounds.get("min"), bounds.get("max")) if isinstance(bounds, dict) else (None, None)
+        if isinstance(low, int | float) and isinstance(high, int | float) and low >= high:
+            text = sentence("min must be less than max", f"min = {low:g}, max = {high:g}", "Exchange or widen them.")
+            yield f"numeric.{column}", text
+
+
+def _categories(columns: _Columns) -> Iterator[Error]:
+    for column, categories in columns.categorical.items():
+        for category in _doubled(categories):
+            found = f'"{category}" {categories.count(category)} times'
+            yield f"categorical.{column}", sentence("categories must differ", found, "Leave one.")
+
+
+def _column_names(columns: _Columns, key: object) -> Iterator[Error]:
+    for column in _doubled(columns.all):
+        rule = "a column must be either numeric or categorical"
+        yield f"categorical.{column}", sentence(rule, f'"{column}" in both', "Remove it from one table.")
+    for column in columns.all:
+        if column in RESERVED_COLUMNS:
+            table = "numeric" if column in columns.numeric else "categorical"
+            rule = "the names row_id and arm are the router's own"
+            yield f"{table}.{column}", sentence(rule, f'"{column}"', "Rename the column in the file.")
+    if isinstance(key, str) and (key in columns.all or key in RESERVED_COLUMNS):
+        rule = "must be a column of its own, neither numeric nor categorical nor the router's"
+        yield "key", sentence(rule, f'"{key}"', "Remove it from the other table, or name another column.")
+
+
+def _target(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
+    target, task = raw.get("target"), _task(raw)
+    if not isinstance(target, str):
+        return
+    if target not in columns.all:
+        remedy = f"List it there. {did_you_mean(target, columns.all)}"
+        yield "target", sentence("must be listed under [numeric] or [categorical]", f'"{target}"', remedy)
+        return
+    if len(columns.all) < 2:
+        rule = "at least one column beside the target must be listed"
+        yield "numeric", sentence(rule, "none", "Add features under [numeric] or [categorical].")
+    if task is Task.REGRESSION and target not in columns.numeric:
+        rule, remedy = "the target of a regression must be numeric", 'Move it, or set task = "classification".'
+        yield "target", sentence(rule, f'categorical "{target}"', remedy)
+    if task is Task.CLASSIFICATION and target not in columns.categorical:
+        rule, remedy = "the target of a classification must be categorical", 'Move it, or set task = "regression".'
+        yield "target", sentence(rule, f'numeric "{target}"', remedy)
+    elif task is Task.CLASSIFICATION and len(columns.categorical[target]) < 2:
+        rule = "the target of a classification must have at least two categories"
+        yield f"categorical.{target}", sentence(rule, columns.categorical[target], "List them all.")
+
+
+def _metric(raw: Mapping[str, Any]) -> Iterator[Error]:
+    metric, task = raw.get("metric"), _task(raw)
+    if task is not None and isinstance(metric, str) and metric not in METRICS[task]:
+        known = " or ".join(f'"{name}"' for name in METRICS[task])
+        yield "metric", sentence(f"must be {known} for a {task}", f'"{metric}"', f"Set metric = {known}.")
+
+
+def _segments(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
+    segments = _texts(raw.get("segments"))
+    for segment in _doubled(segments):
+        found = f'"{segment}" {segments.count(segment)} times'
+        yield "segments", sentence("segments must differ", found, "Leave one.")
+    for segment in dict.fromkeys(segments):
+        if segment not in columns.categorical:
+            kind = "numeric" if segment in columns.numeric else "unknown"
+            remedy = did_you_mean(segment, columns.categorical)
+            yield "segments", sentence("a segment must be a categorical column", f'{kind} "{segment}"', remedy)
+
+
+def _candidates(raw: Mapping[str, Any]) -> Iterator[Error]:
+    candidates, task = _texts(raw.get("candidates")), _task(raw)
+    for candidate in _doubled(candidates):
+        found = f'"{candidate}" {candidates.count(candidate)} times'
+        yield "candidates", sentence("candidates must differ", found, "Leave one.")
+    for candidate in dict.fromkeys(candidates):
+        if ":" in candidate and not FACTORY.fullmatch(candidate):
+            rule = "a candidate of your own must be package.module:factory"
+            yield "candidates", sentence(rule, f'"{candidate}"', 'For example "my_models.trees:make".')
+        elif ":" not in candidate and task is not None and candidate not in BUILT_IN_CANDIDATES[task]:
+            rule = f"a candidate must be built in for a {task}, or package.module:factory"
+            remedy = did_you_mean(candidate, BUILT_IN_CANDIDATES[task])
+            yield "candidates", sentence(rule, f'"{candidate}"', remedy)

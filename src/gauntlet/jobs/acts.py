@@ -1,0 +1,220 @@
+"""Runs started from outside: one by hand, or the four acts of the demo, with what each came to."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gauntlet.domain.spec import Spec
+from gauntlet.jobs.flow import LABELS, Step
+from gauntlet.jobs.ports import Entry, Ledger
+
+Say = Callable[[str], None]
+NO_DRIFT: Mapping[str, Any] = {"a": 0.5, "b": 0.5, "drift_cols": [], "drift": None, "seed": None}
+
+
+class RunFailed(RuntimeError):
+    """A pipeline run ended in failure; the text has the failed step and the end of its log."""
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """A task of a run: its state in Airflow's words, and the seconds it took, None before its end."""
+
+    task: str
+    state: str | None
+    seconds: float | None
+
+
+class Scheduler(Protocol):
+    """Airflow, as seen from outside."""
+
+    def wait_for_dag(self, dag: str) -> None:
+        """Wait until Airflow has read the DAG."""
+        ...
+
+    def paused(self, dag: str) -> bool:
+        """Say whether a DAG is paused."""
+        ...
+
+    def set_paused(self, dag: str, paused: bool) -> None:
+        """Pause a DAG, or turn it on."""
+        ...
+
+    def start(self, dag: str, conf: Mapping[str, Any]) -> str:
+        """Start a run and return its id."""
+        ...
+
+    def unfinished_runs(self, dag: str) -> Sequence[str]:
+        """The ids of the runs that have not ended, oldest first."""
+        ...
+
+    def scheduled_run_due(self, dag: str) -> bool:
+        """Say whether turning the DAG on would start a scheduled run at once."""
+        ...
+
+    def run_state(self, dag: str, run_id: str) -> str:
+        """The state of a run: queued, running, success or failed."""
+        ...
+
+    def task_states(self, dag: str, run_id: str) -> Sequence[TaskState]:
+        """The tasks of a run."""
+        ...
+
+    def failure(self, dag: str, run_id: str) -> str:
+        """The failed task of a run and the end of its log."""
+        ...
+
+    def result(self, dag: str, run_id: str, task: str) -> Any:
+        """What a task returned; None when it returned nothing."""
+        ...
+
+
+class TrafficControl(Protocol):
+    """The router's traffic, to look at and to change."""
+
+    def get_traffic(self, spec: str) -> dict[str, Any]:
+        """The traffic configuration."""
+        ...
+
+    def set_traffic(self, spec: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change some keys and return the whole."""
+        ...
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """What is needed to start runs of one spec's DAG and to see what they came to."""
+
+    scheduler: Scheduler
+    traffic: TrafficControl
+    ledger: Ledger
+    spec: Spec
+    dag: str
+    run_key: Callable[[str, str], str]
+    say: Say
+
+
+@dataclass(frozen=True)
+class ActReport:
+    """What one run came to; `entry` is its line in the ledger, if it settled anything."""
+
+    act: str
+    run_id: str | None
+    line: str
+    entry: Entry | None
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in a word or two."""
+        return str(self.entry.verdict) if self.entry is not None else "no drift" if self.seconds else "-"
+
+
+@contextmanager
+def turned_on(conductor: Conductor) -> Iterator[str | None]:
+    """Turn the DAG on for the block, then leave it as it was; yields the run that turning it on started, if any."""
+    scheduler, dag = conductor.scheduler, conductor.dag
+    scheduler.wait_for_dag(dag)
+    was_paused = scheduler.paused(dag)
+    due = was_paused and scheduler.scheduled_run_due(dag)
+    if was_paused:
+        scheduler.set_paused(dag, False)
+    try:
+        yield _first_unfinished(conductor) if due else None
+    finally:
+        if was_paused:
+            scheduler.set_paused(dag, True)
+
+
+def run_once(conductor: Conductor, conf: Mapping[str, Any]) -> ActReport:
+    """Do one run by hand; a scheduled run that turning the DAG on starts is used when it would do the same."""
+    with turned_on(conductor) as scheduled:
+        if scheduled is not None and conf:
+            follow(conductor, "scheduled run", scheduled)
+            scheduled = None
+        return follow(conductor, "run", scheduled or conductor.scheduler.start(conductor.dag, conf))
+
+
+def play(conductor: Conductor) -> list[ActReport]:
+    """Play the four acts; the traffic that was found is restored at the end, whatever happens."""
+    spec = conductor.spec
+    found = conductor.traffic.get_traffic(spec.name)
+    drifting = [spec.numeric_features[0], spec.categorical_features[-1]]
+    try:
+        conductor.traffic.set_traffic(spec.name, NO_DRIFT)
+        with turned_on(conductor) as scheduled:
+            reports = [_first_model(conductor, scheduled)]
+            conductor.say("\nAct 2: no drift. The traffic stays as it is; nothing should be trained.")
+            reports.append(_act(conductor, "2 no drift", {}))
+            conductor.say(f"\nAct 3: drift in {' and '.join(drifting)}, by POST /traffic.")
+            conductor.traffic.set_traffic(spec.name, {"drift_cols": drifting})
+            reports.append(_act(conductor, "3 drift", {}))
+            conductor.say("\nAct 4: a forced retrain on the same traffic: a challenger of equal quality.")
+            reports.append(_act(conductor, "4 forced retrain", {"force_retrain": True}))
+    finally:
+        conductor.traffic.set_traffic(spec.name, {"drift": None, "seed": None, **found})
+        conductor.say("\nThe traffic is again as it was found.")
+    return reports
+
+
+def follow(conductor: Conductor, act: str, run_id: str) -> ActReport:
+    """Wait for a run, saying each step as it ends; raises RunFailed when the run fails."""
+    began = time.monotonic()
+    told: set[str] = set()
+    while True:
+        state = conductor.scheduler.run_state(conductor.dag, run_id)
+        _tell(conductor, run_id, told)
+        if state in ("success", "failed"):
+            break
+        time.sleep(0.3)  # Airflow has no push: this is how often its page asks, too
+    seconds = time.monotonic() - began
+    if state == "failed":
+        raise RunFailed(conductor.scheduler.failure(conductor.dag, run_id))
+    line = conductor.scheduler.result(conductor.dag, run_id, Step.SUMMARY)["line"]
+    conductor.say(f"  => {line}  ({seconds:.1f} s)")
+    entry = conductor.ledger.settled(conductor.spec.name, conductor.run_key(conductor.dag, run_id))
+    return ActReport(act, run_id, line, entry, seconds)
+
+
+def _first_model(conductor: Conductor, scheduled: str | None) -> ActReport:
+    conductor.say("\nAct 1: the first model.")
+    champion = conductor.ledger.production(conductor.spec.name)
+    if scheduled is not None:
+        conductor.say("  Turning the DAG on has started its first scheduled run; this is it.")
+        return follow(conductor, "1 first model", scheduled)
+    if champion is None:
+        return _act(conductor, "1 first model", {})
+    line = (
+        f"v{champion.version} is in production since {champion.since:%Y-%m-%d %H:%M}: this act is done already. "
+        "What follows is judged against that champion, and by the rows it was trained on."
+    )
+    conductor.say(f"  => {line}")
+    return ActReport("1 first model", None, line, None, 0.0)
+
+
+def _act(conductor: Conductor, act: str, conf: Mapping[str, Any]) -> ActReport:
+    return follow(conductor, act, conductor.scheduler.start(conductor.dag, conf))
+
+
+def _first_unfinished(conductor: Conductor, seconds: float = 20.0) -> str | None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        runs = conductor.scheduler.unfinished_runs(conductor.dag)
+        if runs:
+            return runs[0]
+        time.sleep(0.2)
+    return None
+
+
+def _tell(conductor: Conductor, run_id: str, told: set[str]) -> None:
+    for task in conductor.scheduler.task_states(conductor.dag, run_id):
+        news = f"{task.task}:{task.state}" if task.state in ("up_for_retry", "failed") else task.task
+        if news in told or task.state not in ("success", "failed", "up_for_retry"):
+            continue
+        told.add(news)
+        label = LABELS.get(Step(task.task), task.task) if task.task in list(Step) else task.task
+        took = f"{task.seconds:5.1f} s" if task.seconds is not None else "       "
+        trouble = "" if task.state == "success" else f"  [{task.state}]"
+        conductor.say(f"  {took}  {label}{trouble}")

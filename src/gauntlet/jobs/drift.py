@@ -1,0 +1,44 @@
+"""The drift check: the champion's own profile against the run's snapshot."""
+
+from typing import Any
+
+from gauntlet.domain import rows
+from gauntlet.domain.drift import DriftProfile, DriftReport
+from gauntlet.jobs.flow import Outcome, Step
+from gauntlet.jobs.production import require_version
+from gauntlet.jobs.run import Ports, Results, Run, StepResult
+from gauntlet.jobs.snapshot import load_snapshot, require_usable, stored_snapshot
+
+
+def compare_distributions(run: Run, ports: Ports, results: Results) -> StepResult:
+    """Compare every row whose types fit with the champion's reference; the report is kept whatever comes next."""
+    spec = run.spec
+    champion = results[Step.CHECK_PRODUCTION_VERSION]
+    version = require_version(ports, spec.name, run.names.model, champion["version"])
+    profile = DriftProfile.from_bytes(ports.store.get(version.profile))
+    snapshot = stored_snapshot(results)
+    _, frame = load_snapshot(ports.store, snapshot)
+    report = profile.compare(frame, run.drift_policy)
+    ports.ledger.add_drift_report(spec.name, run.key, version.version, snapshot, report.to_dict())
+    if run.log_details:
+        left_out = results[Step.TAKE_SNAPSHOT]["left_out"]
+        ports.tracking.log_drift(run.names, run.key, version.version, report, left_out)
+    require_usable(rows.check(frame, spec), "current")
+    return StepResult(data=_digest(report))
+
+
+def check_drift(run: Run, _: Ports, results: Results) -> StepResult:
+    """Choose: drift or a forced retrain leads to a challenger, anything else ends the run."""
+    if results[Step.COMPARE_DISTRIBUTIONS]["drifted"]:
+        return StepResult(Outcome.DRIFT)
+    return StepResult(Outcome.FORCED if run.force_retrain else Outcome.NO_DRIFT)
+
+
+def _digest(report: DriftReport) -> dict[str, Any]:
+    return {
+        "drifted": report.drifted,
+        "columns": list(report.drifted_columns),
+        "reasons": [finding.reason for finding in report.findings if finding.drifted],
+        "judged": len(report.findings),
+        "rows": report.rows_current,
+    }

@@ -1,0 +1,56 @@
+"""Every step of the flow with the function that does it, and what it reads of the steps before it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gauntlet.jobs.compare import ab_test
+from gauntlet.jobs.drift import check_drift, compare_distributions
+from gauntlet.jobs.flow import Outcome, Step, walk
+from gauntlet.jobs.promote import (
+    check_production_version,
+    model_to_prod,
+    set_initial_model,
+    set_new_prod_model,
+    train_compare,
+)
+from gauntlet.jobs.run import Ports, Run, StepFunction, StepResult
+from gauntlet.jobs.snapshot import take_snapshot
+from gauntlet.jobs.summary import summary
+from gauntlet.jobs.train import set_staging_model, train
+
+
+@dataclass(frozen=True)
+class Task:
+    """A step's function, and the steps whose results it reads."""
+
+    run: StepFunction
+    reads: tuple[Step, ...] = ()
+
+
+TASKS: Mapping[Step, Task] = {
+    Step.TAKE_SNAPSHOT: Task(take_snapshot),
+    Step.CHECK_PRODUCTION_VERSION: Task(check_production_version),
+    Step.TRAIN_COMPARE: Task(train_compare, (Step.CHECK_PRODUCTION_VERSION,)),
+    Step.TRAIN_INITIAL_MODEL: Task(train, (Step.TAKE_SNAPSHOT,)),
+    Step.SET_INITIAL_MODEL: Task(set_initial_model, (Step.TRAIN_INITIAL_MODEL,)),
+    Step.COMPARE_DISTRIBUTIONS: Task(compare_distributions, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION)),
+    Step.CHECK_DRIFT: Task(check_drift, (Step.COMPARE_DISTRIBUTIONS,)),
+    Step.TRAIN_NEW_MODEL: Task(train, (Step.TAKE_SNAPSHOT,)),
+    Step.SET_STAGING_MODEL: Task(set_staging_model, (Step.TRAIN_NEW_MODEL,)),
+    Step.AB_TEST: Task(ab_test, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL)),
+    Step.MODEL_TO_PROD: Task(model_to_prod, (Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL, Step.AB_TEST)),
+    Step.SET_NEW_PROD_MODEL: Task(set_new_prod_model),
+    Step.SUMMARY: Task(summary, (Step.CHECK_PRODUCTION_VERSION, Step.COMPARE_DISTRIBUTIONS)),
+}
+
+
+def run_pipeline(run: Run, ports: Ports) -> tuple[list[Step], dict[Step, StepResult]]:
+    """Run the whole flow in this process: the steps taken, and the result of each."""
+    results: dict[Step, StepResult] = {}
+
+    def one(step: Step) -> Outcome:
+        earlier = {other: results[other].data for other in TASKS[step].reads if other in results}
+        results[step] = TASKS[step].run(run, ports, earlier)
+        return results[step].outcome
+
+    return walk(one), results

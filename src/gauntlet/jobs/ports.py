@@ -1,0 +1,288 @@
+"""What the jobs need of the world: records they exchange with it, and one Protocol for each service."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import pandas as pd
+
+from gauntlet.domain.drift import DriftReport
+from gauntlet.domain.promotion import Decision, Verdict
+from gauntlet.domain.spec import Spec
+from gauntlet.domain.training import Training
+
+
+class StoreError(RuntimeError):
+    """A store answered, and what it holds is not what the caller was promised."""
+
+
+class ServiceAway(RuntimeError):
+    """A service did not answer; nothing may be concluded from that, so the step fails and is tried again."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What one spec is called in MLflow."""
+
+    model: str
+    experiment: str
+    comparison: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows served for training: a frame indexed by `row_id`, and the traffic configuration (JSON) that made them."""
+
+    frame: pd.DataFrame
+    traffic: str
+
+
+@dataclass(frozen=True)
+class ArmSample:
+    """Rows served for a test: one frame for each arm, indexed by `row_id`, and the traffic configuration (JSON)."""
+
+    a: pd.DataFrame
+    b: pd.DataFrame
+    traffic: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An immutable object: where it lies, and the SHA-256 (hex) of its bytes."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version and everything that made it; `spec_json` is the spec it was trained by."""
+
+    spec: str
+    model: str
+    version: int
+    run_id: str
+    run_key: str
+    spec_json: str
+    recipe: str
+    seed: int
+    snapshot: Stored
+    profile: Stored
+    model_sha256: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model on its way into the registry."""
+
+    spec: Spec
+    names: Names
+    run_key: str
+    training: Training
+    snapshot: Stored
+    snapshot_bytes: bytes
+    profile: Stored
+    profile_bytes: bytes
+    rows: int
+    left_out: Mapping[str, int]
+    traffic: str
+
+
+@dataclass(frozen=True)
+class Production:
+    """What the ledger says is in production."""
+
+    spec: str
+    model: str
+    version: int
+    run_id: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Case:
+    """A verdict and its evidence, to be settled in the ledger; `champion` is None for a first model."""
+
+    spec: str
+    model: str
+    run_key: str
+    champion: Version | None
+    challenger: Version
+    decision: Decision
+    policy: Mapping[str, Any]
+    policy_sha256: str
+    evidence: Mapping[str, Any]
+    code_version: str
+    decided_by: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger: a settled verdict, or a move of production made outside (`verdict` is None then)."""
+
+    id: int
+    at: datetime
+    spec: str
+    run_key: str | None
+    verdict: Verdict | None
+    reason: str
+    champion: int | None
+    challenger: int | None
+    effect: float | None
+    interval: tuple[float, float] | None
+    rows: int | None
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ComparisonLog:
+    """What a comparison run shows: its parameters, its metrics, and the two arms with both predictions."""
+
+    run_name: str
+    run_key: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    a_data: pd.DataFrame
+    b_data: pd.DataFrame
+
+
+class Traffic(Protocol):
+    """The traffic router."""
+
+    def training_rows(self, spec: str, drift_cols: Sequence[str]) -> Sample:
+        """Rows of the training pool; `drift_cols` overrides the configured drift for this call unless empty."""
+        ...
+
+    def test_rows(self, spec: str, drift_cols: Sequence[str]) -> ArmSample:
+        """Rows of the A/B pool, split into arms; `drift_cols` as in `training_rows`."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Immutable objects, named by their content."""
+
+    def put(self, folder: str, suffix: str, data: bytes) -> Stored:
+        """Store bytes as FOLDER/SHA256.SUFFIX, whole or not at all; the same bytes again are the same object."""
+        ...
+
+    def get(self, stored: Stored) -> bytes:
+        """Fetch an object; raises StoreError when it is gone or its hash differs, ServiceAway when nothing answers."""
+        ...
+
+
+class Registry(Protocol):
+    """The model registry (MLflow): versions, their files, and the aliases that project the ledger."""
+
+    def has_model(self, model: str) -> bool:
+        """Say whether the registered model exists; raises ServiceAway when nothing answers."""
+        ...
+
+    def find(self, model: str, run_key: str) -> Version | None:
+        """The version that a run registered, from its tags; None when it registered none."""
+        ...
+
+    def describe(self, model: str, version: int) -> Version | None:
+        """A version from its tags; None when it does not exist or was not made by this product."""
+        ...
+
+    def publish(self, candidate: Candidate, *, log_details: bool) -> Version:
+        """Log the training (candidate runs and plots only with `log_details`) and register the model."""
+        ...
+
+    def model_bytes(self, version: Version) -> bytes:
+        """The version's skops file; raises StoreError when its hash is not the one kept at registration."""
+        ...
+
+    def alias(self, model: str, alias: str) -> int | None:
+        """The version an alias names; None when the alias (or the model) does not exist."""
+        ...
+
+    def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """Point an alias at a version, or drop it (None); the matching deprecated stage follows."""
+        ...
+
+
+class Tracking(Protocol):
+    """Experiment runs (MLflow) that show a drift report or a comparison; logging a run key twice logs it once."""
+
+    def log_drift(
+        self, names: Names, run_key: str, champion: int, report: DriftReport, left_out: Mapping[str, int]
+    ) -> None:
+        """Log a drift report: findings as metrics and as a table."""
+        ...
+
+    def log_comparison(self, names: Names, log: ComparisonLog) -> None:
+        """Log a comparison run."""
+        ...
+
+
+class Ledger(Protocol):
+    """The truth about production (Postgres). Nothing in it is ever changed or removed."""
+
+    def lock(self, spec: str, purpose: str) -> AbstractContextManager[None]:
+        """Hold an advisory lock, one holder at a time for each (spec, purpose), until the block or the process ends."""
+        ...
+
+    def add_version(self, version: Version) -> Version:
+        """Record a version; if its run key has one already, return that instead."""
+        ...
+
+    def version(self, spec: str, version: int) -> Version | None:
+        """A recorded version by number."""
+        ...
+
+    def version_of_run(self, spec: str, run_key: str) -> Version | None:
+        """The version that a run recorded."""
+        ...
+
+    def production(self, spec: str) -> Production | None:
+        """What is in production now."""
+        ...
+
+    def previous(self, spec: str) -> int | None:
+        """The version that was in production before the present one."""
+        ...
+
+    def champions(self) -> Mapping[str, Production]:
+        """Every spec that has a version in production."""
+        ...
+
+    def settle(self, case: Case) -> Entry:
+        """Record a verdict and, for PROMOTE, move production, in one transaction under the spec's lock.
+
+        If production no longer is `case.champion`, the verdict recorded is INVALID ("champion changed").
+        A run key that was settled before returns what was settled then.
+        """
+        ...
+
+    def settled(self, spec: str, run_key: str) -> Entry | None:
+        """The verdict that a run settled."""
+        ...
+
+    def record_external(self, spec: str, model: str, old: int | None, new: int | None, run_id: str | None) -> None:
+        """Record that production was moved outside (an alias set by hand), if production still is `old`."""
+        ...
+
+    def projected(self, spec: str) -> tuple[int | None] | None:
+        """The version last written to the `production` alias, in a tuple; None when none ever was."""
+        ...
+
+    def mark_projected(self, spec: str, version: int | None) -> None:
+        """Record that the aliases now show `version`."""
+        ...
+
+    def add_drift_report(
+        self, spec: str, run_key: str, champion: int, snapshot: Stored, report: Mapping[str, Any]
+    ) -> None:
+        """Keep a drift report; a second one of the same run is ignored."""
+        ...
+
+    def drift_report(self, spec: str, run_key: str) -> Mapping[str, Any] | None:
+        """The drift report of a run."""
+        ...
+
+    def history(self, spec: str | None, limit: int) -> Sequence[Entry]:
+        """Entries, newest first."""
+        ...

@@ -1,0 +1,111 @@
+"""Promotion: the verdict goes into the ledger first, and from there into the registry's aliases."""
+
+from typing import Any
+
+import pandas as pd
+
+from gauntlet.domain.aliases import Alias
+from gauntlet.domain.promotion import Decision, Verdict
+from gauntlet.jobs.flow import Outcome, Step
+from gauntlet.jobs.frames import from_parquet
+from gauntlet.jobs.ports import Case, ComparisonLog, Entry, Stored, Version
+from gauntlet.jobs.production import reconcile, require_version
+from gauntlet.jobs.run import Ports, Results, Run, StepResult
+
+FIRST_MODEL = Decision.first_model()
+
+
+def check_production_version(run: Run, ports: Ports, _: Results) -> StepResult:
+    """Say which version is in production, after bringing ledger and aliases together."""
+    production = reconcile(ports, run.spec.name, run.names)
+    return StepResult(data={"version": production.version if production else None})
+
+
+def train_compare(_: Run, __: Ports, results: Results) -> StepResult:
+    """Choose: without a champion train the first model, with one compare the data."""
+    version = results[Step.CHECK_PRODUCTION_VERSION]["version"]
+    return StepResult(Outcome.NO_PRODUCTION if version is None else Outcome.PRODUCTION)
+
+
+def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
+    """Put the first model in production, unless another run was quicker."""
+    first = require_version(ports, run.spec.name, run.names.model, results[Step.TRAIN_INITIAL_MODEL]["version"])
+    ports.ledger.settle(_case(run, None, first, FIRST_MODEL, {}))
+    reconcile(ports, run.spec.name, run.names)
+    return StepResult()
+
+
+def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
+    """Settle the verdict in the ledger, drop `staging`, log the comparison; choose by what was settled."""
+    name, model = run.spec.name, run.names.model
+    champion = require_version(ports, name, model, results[Step.CHECK_PRODUCTION_VERSION]["version"])
+    challenger = require_version(ports, name, model, results[Step.TRAIN_NEW_MODEL]["version"])
+    test = results[Step.AB_TEST]
+    reconcile(ports, name, run.names)  # an alias moved by hand since the test makes the verdict INVALID
+    decision = Decision.from_dict(test["decision"])
+    entry = ports.ledger.settle(_case(run, champion, challenger, decision, test))
+    if ports.registry.alias(model, Alias.STAGING) == challenger.version:
+        ports.registry.set_alias(model, Alias.STAGING, None)
+    if run.log_details:
+        ports.tracking.log_comparison(run.names, _comparison_log(run, ports, champion, challenger, entry, test))
+    return StepResult(Outcome.PROMOTED if entry.verdict is Verdict.PROMOTE else Outcome.NOT_PROMOTED)
+
+
+def set_new_prod_model(run: Run, ports: Ports, _: Results) -> StepResult:
+    """Let the aliases show the production that the ledger already holds."""
+    reconcile(ports, run.spec.name, run.names)
+    return StepResult()
+
+
+def _case(
+    run: Run, champion: Version | None, challenger: Version, decision: Decision, evidence: Results | dict[str, Any]
+) -> Case:
+    return Case(
+        spec=run.spec.name,
+        model=run.names.model,
+        run_key=run.key,
+        champion=champion,
+        challenger=challenger,
+        decision=decision,
+        policy=run.promotion_policy.to_dict(),
+        policy_sha256=run.promotion_policy.sha256(),
+        evidence=evidence,
+        code_version=run.code_version,
+        decided_by=run.decided_by,
+    )
+
+
+def _comparison_log(
+    run: Run, ports: Ports, champion: Version, challenger: Version, entry: Entry, test: dict[str, Any]
+) -> ComparisonLog:
+    tested = from_parquet(ports.store.get(Stored(test["rows_uri"], test["rows_sha256"])))
+    promoted = entry.verdict is Verdict.PROMOTE
+    metrics = dict(test["metrics"])
+    if entry.effect is not None:
+        metrics["effect"] = entry.effect
+    if entry.interval is not None:
+        metrics["effect_low"], metrics["effect_high"] = entry.interval
+    return ComparisonLog(
+        run_name=f"prod_v{champion.version}_vs_stg_v{challenger.version}",
+        run_key=run.key,
+        params={
+            "traffic_info": test["traffic"],
+            "prod_model_version": str(champion.version),
+            "prod_model_id": champion.run_id,
+            "stg_model_version": str(challenger.version),
+            "stg_model_id": challenger.run_id,
+            "new_prod_model": str(challenger.version if promoted else champion.version),
+            "verdict": str(entry.verdict),
+            "reason": entry.reason,
+            "rows": str(entry.rows),
+            "snapshot_sha256": challenger.snapshot.sha256,
+            "policy_sha256": run.promotion_policy.sha256(),
+        },
+        metrics=metrics,
+        a_data=_arm(tested, "a"),
+        b_data=_arm(tested, "b"),
+    )
+
+
+def _arm(tested: pd.DataFrame, arm: str) -> pd.DataFrame:
+    return tested[tested["arm"] == arm].drop(columns="arm").reset_index()

@@ -1,0 +1,68 @@
+"""The snapshot: rows of the training pool, kept as one immutable object."""
+
+from typing import Any
+
+from gauntlet.domain import rows
+from gauntlet.domain.rows import CheckedRows
+from gauntlet.jobs.flow import Step
+from gauntlet.jobs.frames import from_parquet, to_parquet
+from gauntlet.jobs.ports import ObjectStore, Stored
+from gauntlet.jobs.run import Ports, Refused, Results, Run, StepResult
+
+LEFT_OUT_LIMIT = 0.20
+
+
+def take_snapshot(run: Run, ports: Ports, _: Results) -> StepResult:
+    """Fetch rows from the router and store those whose types fit; rows that break the spec are counted."""
+    columns = _drifting_columns(run)
+    sample = ports.traffic.training_rows(run.spec.name, columns)
+    typed = rows.typed(sample.frame, run.spec)
+    stored = ports.store.put(f"snapshots/{run.spec.name}", "parquet", to_parquet(typed.frame))
+    checked = rows.check(typed.frame, run.spec)
+    return StepResult(
+        data={
+            "uri": stored.uri,
+            "sha256": stored.sha256,
+            "rows": len(typed.frame),
+            "left_out": {**typed.misfits, **checked.broken},
+            "drift_cols": columns,
+            "traffic": sample.traffic,
+        }
+    )
+
+
+def stored_snapshot(results: Results) -> Stored:
+    """The snapshot that this run took."""
+    data = results[Step.TAKE_SNAPSHOT]
+    return Stored(data["uri"], data["sha256"])
+
+
+def load_snapshot(store: ObjectStore, stored: Stored) -> tuple[bytes, Any]:
+    """Fetch a snapshot: its bytes, and its frame."""
+    data = store.get(stored)
+    return data, from_parquet(data)
+
+
+def require_usable(checked: CheckedRows, what: str) -> None:
+    """Refuse to go on when more than a fifth of the rows break the spec: what is left is no fair sample."""
+    if checked.share_left_out <= LEFT_OUT_LIMIT:
+        return
+    counts = "; ".join(
+        f"{rule}: {count:,}" for rule, count in sorted(checked.broken.items(), key=lambda item: -item[1])
+    )
+    raise Refused(
+        f"At most {LEFT_OUT_LIMIT:.0%} of the {what} rows may break the spec; {checked.share_left_out:.1%} of "
+        f"{checked.rows:,} do ({counts}). Mend the data or the drift at the router, or widen the ranges in the spec."
+    )
+
+
+def _drifting_columns(run: Run) -> list[str]:
+    """The columns that drift in this run only; chosen at random, the same at every try of the run."""
+    variables = list(run.spec.variables)
+    if not 0 <= run.simulate_drift <= len(variables):
+        raise Refused(
+            f"simulate_drift must lie in 0..{len(variables)}, the number of columns of spec {run.spec.name}; "
+            f"got {run.simulate_drift}. Start the run with a number in that range."
+        )
+    chosen = run.rng.choice(len(variables), size=run.simulate_drift, replace=False)
+    return [variables[position] for position in sorted(chosen)]

@@ -1,0 +1,35 @@
+"""The summary: one line that says what a run did, and why."""
+
+import logging
+
+from gauntlet.domain.promotion import Verdict
+from gauntlet.jobs.flow import Step
+from gauntlet.jobs.ports import Entry
+from gauntlet.jobs.run import Ports, Results, Run, StepResult
+
+log = logging.getLogger(__name__)
+
+
+def summary(run: Run, ports: Ports, results: Results) -> StepResult:
+    """Say in one line what happened, from what the ledger settled and what the drift check found."""
+    line = _line(run, results, ports.ledger.settled(run.spec.name, run.key))
+    log.info("%s: %s", run.spec.name, line)
+    return StepResult(data={"line": line})
+
+
+def _line(run: Run, results: Results, entry: Entry | None) -> str:
+    champion = results[Step.CHECK_PRODUCTION_VERSION]["version"]
+    drift = results.get(Step.COMPARE_DISTRIBUTIONS)
+    if entry is None:
+        judged = f"no drift in {drift['judged']} findings on {drift['rows']:,} rows" if drift else "nothing compared"
+        return f"{judged}; champion v{champion} stays, nothing was trained."
+    if entry.champion is None:
+        return f"{entry.verdict}: v{entry.challenger} — {entry.reason}"
+    why = f"drift in {', '.join(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
+    if run.force_retrain and drift and drift["drifted"]:
+        why += " (and retrain forced)"
+    outcome = {
+        Verdict.PROMOTE: f"v{entry.challenger} is in production, v{entry.champion} is previous",
+        Verdict.INVALID: "the test does not count, production is as it was",
+    }.get(entry.verdict or Verdict.INVALID, f"champion v{entry.champion} stays")
+    return f"{why}; {entry.verdict}: {entry.reason}; {outcome}."

@@ -1,0 +1,1 @@
+"""The database, step by step (Alembic): schemas ledger, router and mart."""

@@ -1,0 +1,6 @@
+"""Alembic's door: runs the steps on the connection, in the transaction, that `gauntlet.adapters.migrate` hands over."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

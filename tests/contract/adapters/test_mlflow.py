@@ -1,0 +1,249 @@
+"""What only a real MLflow server can show: runs, artifacts, stages, tampering, and a server that is wrong or away."""
+
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import mlflow.artifacts
+import mlflow.pyfunc
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+from tests.contract.adapters.records import make_candidate
+from tests.postgres import free_port
+
+from gauntlet.adapters.mlflow_registry import MlflowRegistry
+from gauntlet.adapters.mlflow_tracking import MlflowTracking
+from gauntlet.domain.drift import DriftFinding, DriftReport
+from gauntlet.jobs.ports import ComparisonLog, Names, ServiceAway, StoreError
+
+
+@pytest.fixture
+def client(mlflow_uri: str) -> MlflowClient:
+    return MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
+
+
+@pytest.fixture
+def registry(mlflow_uri: str) -> MlflowRegistry:
+    return MlflowRegistry(mlflow_uri)
+
+
+@pytest.fixture
+def names(spec: str) -> Names:
+    return Names(model=f"Model-{spec}", experiment=f"Experiment-{spec}", comparison=f"Comparison-{spec}")
+
+
+def runs_of(client: MlflowClient, experiment: str) -> list[Any]:
+    found = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([found.experiment_id])) if found else []
+
+
+def test_a_training_is_shown_whole(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=True)
+    runs = {run.info.run_name: run for run in runs_of(client, names.experiment)}
+    assert set(runs) == {"train things", "linear", "ridge"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    parent, child = runs["train things"], runs["ridge"]
+    assert parent.info.run_id == version.run_id
+    assert parent.data.params["left_out"] == '{"size must lie in 0..10": 3}'
+    assert parent.data.params["snapshot_sha256"] == version.snapshot.sha256
+    assert parent.data.metrics == {"mae": 0.8, "rmse": 1.0, "r2": 0.99}
+    files = {file.path for file in client.list_artifacts(version.run_id)}
+    assert {"snapshot.parquet", "drift_profile.parquet", "spec.json"} <= files
+    assert child.data.tags["mlflow.parentRunId"] == version.run_id
+    assert child.data.params == {"alpha": "1.0"}
+    assert child.data.metrics == {"mae": 0.8, "rmse": 1.0, "r2": 0.99, "seconds": 0.1}
+    assert {file.path for file in client.list_artifacts(child.info.run_id)} == {"importances.png", "residuals.png"}
+
+
+def test_without_details_only_the_parent_is_shown(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    registry.publish(make_candidate(names, "run"), log_details=False)
+    assert [run.info.run_name for run in runs_of(client, names.experiment)] == ["train things"]
+
+
+def test_the_logged_model_is_mlflows_own(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    found = client.get_model_version(names.model, "1")
+    logged = client.get_logged_model(found.source.removeprefix("models:/"))
+    assert logged.status == LoggedModelStatus.READY
+    assert logged.source_run_id == version.run_id
+    assert client.get_run(version.run_id).outputs.model_outputs[0].model_id == logged.model_id
+    assert client.get_registered_model(names.model).description == "Price of a thing"
+
+
+def test_a_notebook_loads_the_champion_by_alias(mlflow_uri: str, registry: MlflowRegistry, names: Names) -> None:
+    registry.publish(make_candidate(names, "run"), log_details=False)
+    registry.set_alias(names.model, "production", 1)
+    mlflow.set_tracking_uri(mlflow_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{names.model}@production")
+    inputs = {column.name: column.type.name for column in model.metadata.signature.inputs}
+    assert inputs == {"size": "double", "kind": "string"}
+    assert len(model.predict(pd.DataFrame({"size": [1.0], "kind": ["good"]}))) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert mlflow.pyfunc.load_model(f"models:/{names.model}/Production")
+
+
+def test_a_killed_try_is_closed_and_made_again(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    experiment = client.create_experiment(names.experiment)
+    tags = {"gauntlet.run_key": "run", "gauntlet.kind": "training"}
+    parent = client.create_run(experiment, tags=tags).info.run_id
+    child = client.create_run(experiment, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
+    other = client.create_run(experiment, tags={**tags, "gauntlet.run_key": "other"}).info.run_id
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    status = {run.info.run_id: run.info.status for run in runs_of(client, names.experiment)}
+    assert status == {parent: "KILLED", child: "KILLED", other: "RUNNING", version.run_id: "FINISHED"}
+
+
+def test_an_experiment_deleted_by_hand_comes_back(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    client.delete_experiment(client.create_experiment(names.experiment))
+    registry.publish(make_candidate(names, "run"), log_details=False)
+    assert len(runs_of(client, names.experiment)) == 1
+
+
+def test_a_version_of_another_program_is_none(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    registry.publish(make_candidate(names, "run"), log_details=False)
+    source = client.get_model_version(names.model, "1").source
+    client.create_model_version(names.model, source=source, await_creation_for=0)
+    assert registry.describe(names.model, 1) is not None
+    assert registry.describe(names.model, 2) is None
+
+
+def test_an_altered_model_is_not_loaded(
+    client: MlflowClient, registry: MlflowRegistry, names: Names, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    model_id = client.get_model_version(names.model, "1").source.removeprefix("models:/")
+    folder = tmp_path_factory.mktemp("altered")
+    (folder / "model.skops").write_bytes(b"something else")
+    client.log_model_artifacts(model_id, str(folder))
+    with pytest.raises(StoreError) as info:
+        registry.model_bytes(version)
+    text = str(info.value)
+    assert text.startswith(f"the model file of {names.model} v1 must have the SHA-256 kept at registration, ")
+    assert version.model_sha256 in text
+    assert text.endswith("It was altered: restore it from a backup, and do not load it.")
+
+
+def test_a_file_that_is_gone_is_told(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    model_id = client.get_model_version(names.model, "1").source.removeprefix("models:/")
+    client.delete_logged_model(model_id)
+    with pytest.raises(StoreError, match=f"{names.model} v1 must be in the registry; its file is gone"):
+        registry.model_bytes(version)
+
+
+def test_stages_follow_the_aliases_without_a_warning(
+    client: MlflowClient, registry: MlflowRegistry, names: Names, recwarn: pytest.WarningsRecorder
+) -> None:
+    for key in ("a", "b"):
+        registry.publish(make_candidate(names, key), log_details=False)
+
+    def stages() -> list[str]:
+        return [str(client.get_model_version(names.model, number).current_stage) for number in ("1", "2")]
+
+    registry.set_alias(names.model, "production", 1)
+    registry.set_alias(names.model, "staging", 2)
+    assert stages() == ["Production", "Staging"]
+    registry.set_alias(names.model, "production", 2)
+    registry.set_alias(names.model, "staging", None)
+    registry.set_alias(names.model, "previous", 1)
+    assert stages() == ["Archived", "Production"]
+    registry.set_alias(names.model, "staging", 2)
+    assert stages() == ["Archived", "Production"]
+    registry.set_alias(names.model, "production", None)
+    assert stages() == ["Archived", "Archived"]
+    assert not [warning for warning in recwarn if "stage" in str(warning.message).lower()]
+
+
+def test_a_drift_report_is_logged_once(client: MlflowClient, mlflow_uri: str, names: Names) -> None:
+    finding = DriftFinding(
+        column="size (cm)",
+        test="ks",
+        statistic=0.2,
+        p_value=1e-9,
+        effect=0.2,
+        threshold=0.05,
+        drifted=True,
+        reason="moved",
+    )
+    share = DriftFinding(
+        column="kind", test="psi", statistic=0.01, p_value=None, effect=0.01, threshold=0.1, drifted=False, reason="no"
+    )
+    report = DriftReport(findings=(finding, share), rows_reference=100, rows_current=50)
+    tracking = MlflowTracking(mlflow_uri)
+    for _ in range(2):
+        tracking.log_drift(names, "run", 3, report, {"size must lie in 0..10": 2})
+    (run,) = runs_of(client, names.experiment)
+    assert run.info.run_name == "drift v3"
+    assert run.info.status == "FINISHED"
+    assert (run.data.params["drifted"], run.data.params["columns"]) == ("True", "size (cm)")
+    assert run.data.metrics["size _cm_.p_value"] == 1e-9
+    assert "kind.p_value" not in run.data.metrics
+    table = client.load_table(run.info.experiment_id, "drift_report.json", [run.info.run_id])
+    assert list(table["column"]) == ["size (cm)", "kind"]
+
+
+def test_a_comparison_is_logged_once_and_a_killed_one_again(
+    client: MlflowClient, mlflow_uri: str, names: Names
+) -> None:
+    experiment = client.create_experiment(names.comparison)
+    tags = {"gauntlet.run_key": "run", "gauntlet.kind": "comparison"}
+    killed = client.create_run(experiment, tags=tags).info.run_id
+    arm = pd.DataFrame({"price": [1.0, 2.0], "prediction_a": [1.5, 2.5]}, index=pd.Index([7, 8], name="row_id"))
+    log = ComparisonLog(
+        run_name="prod_v1_vs_stg_v2",
+        run_key="run",
+        params={"verdict": "KEEP"},
+        metrics={"a_mae": 0.5, "effect": float("nan")},
+        a_data=arm,
+        b_data=arm.iloc[:0],
+    )
+    for _ in range(2):
+        MlflowTracking(mlflow_uri).log_comparison(names, log)
+    runs = {run.info.run_id: run for run in runs_of(client, names.comparison)}
+    assert runs.pop(killed).info.status == "KILLED"
+    ((run_id, run),) = runs.items()
+    assert (run.info.run_name, run.info.status) == ("prod_v1_vs_stg_v2", "FINISHED")
+    assert (run.data.params, run.data.metrics) == ({"verdict": "KEEP"}, {"a_mae": 0.5})
+    table = client.load_table(experiment, "a_data.json", [run_id])
+    assert list(table["row_id"]) == [7, 8]
+    assert "b_data.json" in {file.path for file in client.list_artifacts(run_id)}
+
+
+class _NotMlflow(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404, "Not Found")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def not_mlflow() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _NotMlflow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_wrong_server_is_not_an_empty_registry(not_mlflow: str) -> None:
+    registry = MlflowRegistry(not_mlflow)
+    for ask in (lambda: registry.has_model("Model"), lambda: registry.alias("Model", "production")):
+        with pytest.raises(ServiceAway, match=f"MLflow must answer at {not_mlflow}; found .*404"):
+            ask()
+
+
+def test_a_server_that_is_away_is_not_an_empty_registry() -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    started = time.perf_counter()
+    with pytest.raises(ServiceAway, match=f"MLflow must answer at {uri}; found .*refused"):
+        MlflowRegistry(uri).alias("Model", "production")
+    assert time.perf_counter() - started < 20

@@ -1,0 +1,27 @@
+"""Airflow on a database of its own, made before anything imports it."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOME = Path(tempfile.mkdtemp(prefix="gauntlet-airflow-"))
+
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "airflow" / "dags"),
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    "GAUNTLET_HOME": str(HOME / "gauntlet"),
+}
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Migrate the database once; it costs some seconds."""
+    from airflow.utils.db import initdb
+
+    initdb()

@@ -1,0 +1,53 @@
+"""Settings: all problems at once, and no setting without its documentation."""
+
+from pathlib import Path
+
+import pytest
+
+from gauntlet.settings import Settings, SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_problem_is_reported_at_once_and_no_secret_is_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(
+            {
+                "PSI_THRESHOLD": "-1",
+                "MLFLOW_PORT": "http",
+                "DRIFT_RULE": "maybe",
+                "AB_POOL_SHARE": "1.5",
+                "MLFLOW_LOG": "perhaps",
+            }
+        )
+    text = str(caught.value)
+    for name in ("PSI_THRESHOLD", "MLFLOW_PORT", "DRIFT_RULE", "AB_POOL_SHARE", "MLFLOW_LOG"):
+        assert name in text
+    assert len(caught.value.problems) == 5
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_env({"PSI_THRESHOLD": "", "DATA_FILE": " "}) == Settings.from_env({})
+
+
+def test_what_is_required_and_missing_is_named_all_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"(?s)FLASK_URL.*OBJECT_STORE"):
+        Settings.from_env({}).require("flask_url", "object_store")
+
+
+def test_secrets_do_not_show_in_the_representation() -> None:
+    settings = Settings.from_env({"AIRFLOW_ADMIN_PASSWORD": "hush", "GAUNTLET_DATABASE_URL": "postgresql://u:hush@h/d"})
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize("document", [".env.example", "docs/configuration.md"])
+def test_every_setting_is_documented(document: str) -> None:
+    text = (ROOT / document).read_text()
+    assert [name for name in Settings.model_fields if name.upper() not in text] == []
+
+
+def test_the_example_is_what_the_defaults_are() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert set(example) == {name.upper() for name in Settings.model_fields}
+    assert Settings.from_env(example) == Settings.from_env({})

@@ -66,18 +66,18 @@ def parse(name: str, column: Column, value: object) -> Drift:
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise bad(f"drift.{name}.kind must name a kind of drift", shown(kind), f"Known: {', '.join(KINDS)}.")
-    rule = KINDS[kind]
-    if not column.numeric and not rule.texts:
+    if not column.numeric and not KINDS[kind].texts:
         fitting = ", ".join(known for known, each in KINDS.items() if each.texts)
         raise bad(
             f"drift.{name}: {kind} must have a column of numbers",
             f"{name} is a category",
             f"For a category: {fitting}.",
         )
-    unknown = [key for key in value if key not in {"kind", rule.parameter}]
+    parameter, default = KINDS[kind].parameter, KINDS[kind].default
+    unknown = [key for key in value if key not in {"kind", parameter}]
     if unknown:
-        raise bad(f"drift.{name} must hold known keys only", unknown[0], f"{kind} takes {rule.parameter}.")
-    return Drift(kind, _size(name, rule, value.get(rule.parameter, rule.default)))
+        raise bad(f"drift.{name} must hold known keys only", unknown[0], f"{kind} takes {parameter}.")
+    return Drift(kind, _size(name, KINDS[kind], value.get(parameter, default)))
 
 
 def _size(name: str, rule: Kind, value: object) -> float:

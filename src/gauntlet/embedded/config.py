@@ -44,7 +44,12 @@ class StackConfig:
 
     def settings(self) -> dict[str, str]:
         """Return everything by the variable that sets it, as text."""
-        own = {**self.ports, "ROUTER_WORKERS": self.router_workers, "SPECS_DIR": self.specs_dir, "the checkout": self.root}
+        own = {
+            **self.ports,
+            "ROUTER_WORKERS": self.router_workers,
+            "SPECS_DIR": self.specs_dir,
+            "the checkout": self.root,
+        }
         return {name: str(value) for name, value in {**own, **self.service_variables}.items()}
 
 

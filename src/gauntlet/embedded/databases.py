@@ -26,7 +26,9 @@ def ensure(config: StackConfig, secrets: Secrets) -> None:
             verb = sql.SQL("alter" if role in roles else "create")
             # only the verifier is sent: a statement that fails is logged as it is
             verifier = encrypt_password(getattr(secrets, role), role, scope=conn, algorithm="scram-sha-256")
-            cursor.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(verifier)))
+            cursor.execute(
+                sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(verifier))
+            )
         cursor.execute("select datname from pg_database")
         databases = {name for (name,) in cursor.fetchall()}
     conn.close()

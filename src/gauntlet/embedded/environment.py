@@ -44,10 +44,17 @@ def variables(config: StackConfig, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def service_environment(service: str, config: StackConfig, secrets: Secrets, shell: Mapping[str, str]) -> dict[str, str]:
+def service_environment(
+    service: str, config: StackConfig, secrets: Secrets, shell: Mapping[str, str]
+) -> dict[str, str]:
     """Return the whole environment of a service; `shell` is that of whoever started the stack."""
     env = {name: shell[name] for name in _TAKEN_OVER if name in shell}
-    env |= {"PYTHONUNBUFFERED": "1", "NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost", "OMP_NUM_THREADS": "1"}
+    env |= {
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": f"{HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
+        "OMP_NUM_THREADS": "1",
+    }
     env |= config.service_variables
     if service == MLFLOW:
         return env | _mlflow()
@@ -127,7 +134,7 @@ def _airflow(config: StackConfig, secrets: Secrets) -> dict[str, str]:
         "API_AUTH": {"JWT_SECRET": secrets.airflow_jwt_secret},
         "LOGGING": {
             "BASE_LOG_FOLDER": str(layout.logs / "tasks"),
-            "DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(layout.logs / "dag-files"),
+            "DAG_PROCESSOR_LOG_TARGET": "stdout",  # into the log that is rotated
             "COLORED_CONSOLE_LOG": "False",
             "FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
             "FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
@@ -146,5 +153,7 @@ def _airflow(config: StackConfig, secrets: Secrets) -> dict[str, str]:
         "DAG_PROCESSOR": {"REFRESH_INTERVAL": "30"},
         "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
     }
-    flat = {f"AIRFLOW__{section}__{name}": value for section, names in sections.items() for name, value in names.items()}
+    flat = {
+        f"AIRFLOW__{section}__{name}": value for section, names in sections.items() for name, value in names.items()
+    }
     return {"AIRFLOW_HOME": str(layout.airflow), **_task_client(config, secrets), **flat}

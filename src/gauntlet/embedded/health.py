@@ -29,7 +29,9 @@ class ServiceStatus:
     detail: str
 
 
-def status_of(service: str, process: Process | None, config: StackConfig, secrets: Secrets, patience: float) -> ServiceStatus:
+def status_of(
+    service: str, process: Process | None, config: StackConfig, secrets: Secrets, patience: float
+) -> ServiceStatus:
     """Return the state of a service, given what the supervisor knows of its process."""
     url = _url(service, config)
     if process is None:

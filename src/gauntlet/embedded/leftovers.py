@@ -26,13 +26,16 @@ def of_stack(layout: Layout) -> list[psutil.Process]:
     return _inside([layout.run, *_folders(layout, POSTGRES)])
 
 
-def end(processes: list[psutil.Process], patience: float) -> None:
-    """Ask the processes to end, and kill those that have not after `patience` seconds."""
-    for process in processes:
-        with suppress(psutil.Error):
-            # on SIGTERM Postgres waits for its clients to go
-            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    kill(psutil.wait_procs(processes, patience)[1])
+def end_stack(layout: Layout, patience: float) -> None:
+    """End every process of a stack whose supervisor does not answer: at once, but Postgres in its own time."""
+    for _ in range(3):  # a supervisor that still lives may start one again
+        found = of_stack(layout)
+        database = [process for process in found if _is_postgres(process)]
+        kill([process for process in found if process not in database])
+        for process in database:
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGINT)
+        kill(psutil.wait_procs(database, patience)[1])
 
 
 def kill(processes: list[psutil.Process]) -> None:
@@ -41,6 +44,13 @@ def kill(processes: list[psutil.Process]) -> None:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(processes, 5)
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    try:
+        return bool(process.name() == "postgres")
+    except psutil.Error:
+        return False
 
 
 def _folders(layout: Layout, service: str) -> list[Path]:

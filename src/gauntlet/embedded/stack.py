@@ -87,7 +87,9 @@ def status(config: StackConfig, *, patience: float = 5.0) -> dict[str, ServiceSt
     if secrets is None:
         return {service: ServiceStatus(False, None, None, "not running") for service in SERVICES}
     with ThreadPoolExecutor(len(SERVICES)) as pool:
-        found = pool.map(lambda service: status_of(service, processes.get(service), config, secrets, patience), SERVICES)
+        found = pool.map(
+            lambda service: status_of(service, processes.get(service), config, secrets, patience), SERVICES
+        )
         return dict(zip(SERVICES, found, strict=True))
 
 
@@ -132,7 +134,7 @@ def _begin(config: StackConfig, layout: Layout, supervisor: Supervisor, say: Say
     old = leftovers.of_stack(layout)
     if old:
         say(f"ending {len(old)} processes that a killed stack left behind")
-        leftovers.end(old, 10)
+        leftovers.end_stack(layout, 10)
     ports.check(config.ports)
     secrets = load_or_create(config.home)
     postgres.prepare(config, secrets.postgres, say)
@@ -155,7 +157,7 @@ def _stop(layout: Layout, supervisor: Supervisor, say: Say) -> bool:
     old = leftovers.of_stack(layout)
     if old:
         say(f"ending {len(old)} processes that are left")
-        leftovers.end(old, 10)
+        leftovers.end_stack(layout, 10)
     layout.config.unlink(missing_ok=True)
     return ran or bool(old)
 
@@ -251,7 +253,9 @@ class AirflowSchema:
             return
         if self._process.wait() != 0:
             end = "\n".join(f"  | {line}" for line in logfiles.tail(self._log, 25))
-            raise StackError(f"Airflow must make its schema; it ended with {self._process.returncode} ({self._log}):\n{end}")
+            raise StackError(
+                f"Airflow must make its schema; it ended with {self._process.returncode} ({self._log}):\n{end}"
+            )
         write_private(self._stamp, self._state())
 
     def _state(self) -> str:

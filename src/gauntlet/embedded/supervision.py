@@ -91,7 +91,9 @@ class Supervisor:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise StackError(f"supervisord must start; it ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+            raise StackError(
+                f"supervisord must start; it ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}"
+            )
 
     def alive(self) -> bool:
         """Say whether the supervisor answers."""

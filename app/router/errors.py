@@ -40,7 +40,7 @@ def shortened(found: object) -> str:
     # Huge integers must not be written out, and lone surrogates cannot be encoded.
     if isinstance(found, int) and found.bit_length() > 256:
         return "an integer of more than 70 digits"
-    text = str(found).encode("utf-8", "replace").decode()
+    text = str(found).encode("utf-8", "replace").decode() or "nothing"
     return text if len(text) <= LONGEST_FOUND else text[:LONGEST_FOUND] + "..."
 
 

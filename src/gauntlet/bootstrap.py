@@ -210,9 +210,9 @@ def make_ports(settings: Settings) -> Ports:
         traffic=RouterClient(str(settings.flask_url)),
         store=open_store(
             str(settings.object_store),
-            endpoint_url=settings.mlflow_s3_endpoint_url,
-            access_key=settings.aws_access_key_id,
-            secret_key=secret.get_secret_value() if secret else None,
+            endpoint=settings.mlflow_s3_endpoint_url,
+            key_id=settings.aws_access_key_id,
+            secret=secret.get_secret_value() if secret else None,
         ),
         registry=MlflowRegistry(str(settings.mlflow_tracking_uri)),
         tracking=MlflowTracking(str(settings.mlflow_tracking_uri)),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 import mlflow.sklearn
 import numpy as np
 from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
@@ -18,7 +20,7 @@ from gauntlet.adapters import plots
 from gauntlet.adapters.mlflow_server import KIND, PARENT, RUN_KEY, MlflowServer
 from gauntlet.domain.spec import Spec, Task
 from gauntlet.domain.training import TRUSTED_TYPES, CandidateResult
-from gauntlet.jobs.ports import Candidate
+from gauntlet.jobs.ports import Candidate, ServiceAway
 
 TRAINING = "training"
 MODEL_FILE = "model.skops"
@@ -40,15 +42,26 @@ def log_training(server: MlflowServer, candidate: Candidate, *, log_details: boo
     server.kill(server.runs(experiment, candidate.run_key, TRAINING))
     tags = {RUN_KEY: candidate.run_key, KIND: TRAINING}
     run_id = server.start(experiment, f"train {candidate.spec.name}", tags)
+    try:
+        model_id, sha256 = _log_all(server, experiment, run_id, tags, candidate, log_details)
+    except Exception:
+        with suppress(ServiceAway):
+            server.kill(server.runs(experiment, candidate.run_key, TRAINING))
+        raise
+    server.finish(run_id)
+    return LoggedTraining(run_id, model_id, sha256)
+
+
+def _log_all(
+    server: MlflowServer, experiment: str, run_id: str, tags: dict[str, str], candidate: Candidate, details: bool
+) -> tuple[str, str]:
     best = next(result for result in candidate.training.candidates if result.name == candidate.training.best)
     server.log(run_id, _params(candidate), _finite(best.metrics))
     server.upload(run_id, _files(candidate))
-    if log_details:
+    if details:
         for result in candidate.training.candidates:
             _log_candidate(server, experiment, {**tags, PARENT: run_id}, candidate.spec, result)
-    model_id, sha256 = _log_model(server, experiment, run_id, candidate)
-    server.finish(run_id)
-    return LoggedTraining(run_id, model_id, sha256)
+    return _log_model(server, experiment, run_id, candidate)
 
 
 def _params(candidate: Candidate) -> dict[str, object]:
@@ -91,29 +104,35 @@ def _log_candidate(
 
 def _log_model(server: MlflowServer, experiment: str, run_id: str, candidate: Candidate) -> tuple[str, str]:
     """Log the model through the client alone: MLflow's `log_model` needs a tracking URI that is global to a process."""
-    spec, training = candidate.spec, candidate.training
-    with server.asked() as client, TemporaryDirectory(prefix="gauntlet-") as folder:
-        logged = client.create_logged_model(experiment, name=training.best, source_run_id=run_id)
+    with server.asked() as client:
+        logged = client.create_logged_model(experiment, name=candidate.training.best, source_run_id=run_id)
+    with TemporaryDirectory(prefix="gauntlet-") as folder:
         path = Path(folder, "model")
+        identity = logged.model_id
+        _save(candidate, path, Model(logged.artifact_location, run_id, model_uuid=identity, model_id=identity))
+        sha256 = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()
+        with server.asked() as client:
+            client.log_model_artifacts(logged.model_id, str(path))
+            client.finalize_logged_model(logged.model_id, "READY")
+            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged.model_id, sha256
+
+
+def _save(candidate: Candidate, path: Path, description: Model) -> None:
+    spec, best = candidate.spec, candidate.training.best
+    try:
         mlflow.sklearn.save_model(
-            training.model,
+            candidate.training.model,
             str(path),
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                run_id=run_id,
-                model_uuid=logged.model_id,
-                model_id=logged.model_id,
-            ),
+            mlflow_model=description,
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=[*TRUSTED_TYPES, *spec.trusted_types],
             conda_env=_environment(),
             signature=_signature(spec),
         )
-        sha256 = hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest()
-        client.log_model_artifacts(logged.model_id, str(path))
-        client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return logged.model_id, sha256
+    except MlflowException as error:
+        remedy = f"List its types under trusted_types in specs/{spec.name}.toml if you trust them."
+        raise ValueError(f'the model of {best} must be storable by skops; found "{error}". {remedy}') from error
 
 
 def _environment() -> dict[str, object]:

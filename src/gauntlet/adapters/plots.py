@@ -12,12 +12,14 @@ INCHES = (6.0, 4.0)
 DPI = 90
 SHOWN_POINTS = 2000
 SHOWN_FEATURES = 15
+WRITTEN_CLASSES = 12
+WRITTEN_LETTERS = 18
 BLUE = "#3b6ea5"
 
 
 def residuals(title: str, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> bytes:
     """Return a PNG of residuals (truth - prediction) over predictions, of at most 2,000 rows evenly taken."""
-    step = max(1, len(truth) // SHOWN_POINTS)
+    step = -(-len(truth) // SHOWN_POINTS) or 1
     x, y = predicted[::step], (truth - predicted)[::step]
     figure = Figure(figsize=INCHES, dpi=DPI)
     axes = figure.add_subplot()
@@ -36,7 +38,7 @@ def confusion(title: str, truth: Sequence[str], predicted: Sequence[str], classe
     figure = Figure(figsize=INCHES, dpi=DPI)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), share in np.ndenumerate(shares):
+    for (row, column), share in np.ndenumerate(shares) if len(classes) <= WRITTEN_CLASSES else ():
         axes.text(column, row, f"{share:.2f}", ha="center", va="center", color="white" if share > 0.5 else "black")
     axes.set(title=title, xlabel="predicted (out of fold)", ylabel="truth")
     axes.set_xticks(range(len(classes)), classes)
@@ -49,13 +51,15 @@ def importances(title: str, values: Mapping[str, float]) -> bytes:
     chosen = sorted(values.items(), key=lambda item: -abs(item[1]))[:SHOWN_FEATURES][::-1]
     figure = Figure(figsize=INCHES, dpi=DPI)
     axes = figure.add_subplot()
-    axes.barh([name for name, _ in chosen], [value for _, value in chosen], color=BLUE)
-    axes.set(title=title, xlabel="importance")
+    axes.barh(range(len(chosen)), [value for _, value in chosen], color=BLUE)
+    names = [name if len(name) <= WRITTEN_LETTERS else f"{name[: WRITTEN_LETTERS - 3]}..." for name, _ in chosen]
+    axes.set_yticks(range(len(chosen)), names)
+    axes.set(title=title, xlabel="rise in mean loss when shuffled")
     return _png(figure)
 
 
 def _png(figure: Figure) -> bytes:
-    figure.subplots_adjust(left=0.18, right=0.97, top=0.91, bottom=0.13)
+    figure.subplots_adjust(left=0.24, right=0.97, top=0.91, bottom=0.13)
     buffer = BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png")

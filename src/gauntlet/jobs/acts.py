@@ -74,11 +74,11 @@ class Scheduler(Protocol):
 class TrafficControl(Protocol):
     """The router's traffic, to look at and to change."""
 
-    def get_traffic(self, spec: str) -> dict[str, Any]:
+    def get_traffic(self, spec: str) -> Mapping[str, Any]:
         """The traffic configuration."""
         ...
 
-    def set_traffic(self, spec: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def set_traffic(self, spec: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Change some keys and return the whole."""
         ...
 

@@ -21,7 +21,8 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
 
 def from_parquet(data: bytes) -> pd.DataFrame:
     """Return the frame that `to_parquet` wrote."""
-    return pq.read_table(BytesIO(data)).to_pandas().set_index(ROW_ID)
+    frame: pd.DataFrame = pq.read_table(BytesIO(data)).to_pandas()
+    return frame.set_index(ROW_ID)
 
 
 def row_ids(data: bytes) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Promotion: the verdict goes into the ledger first, and from there into the registry's aliases."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -58,7 +59,7 @@ def set_new_prod_model(run: Run, ports: Ports, _: Results) -> StepResult:
 
 
 def _case(
-    run: Run, champion: Version | None, challenger: Version, decision: Decision, evidence: Results | dict[str, Any]
+    run: Run, champion: Version | None, challenger: Version, decision: Decision, evidence: Mapping[str, Any]
 ) -> Case:
     return Case(
         spec=run.spec.name,
@@ -76,7 +77,7 @@ def _case(
 
 
 def _comparison_log(
-    run: Run, ports: Ports, champion: Version, challenger: Version, entry: Entry, test: dict[str, Any]
+    run: Run, ports: Ports, champion: Version, challenger: Version, entry: Entry, test: Mapping[str, Any]
 ) -> ComparisonLog:
     tested = from_parquet(ports.store.get(Stored(test["rows_uri"], test["rows_sha256"])))
     promoted = entry.verdict is Verdict.PROMOTE

@@ -4,21 +4,26 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import mlflow.artifacts
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
-from tests.contract.adapters.records import make_candidate
+from sklearn.linear_model import LinearRegression
+from tests.contract.adapters.records import SPEC_TEXT, make_candidate
 from tests.postgres import free_port
 
 from gauntlet.adapters.mlflow_registry import MlflowRegistry
 from gauntlet.adapters.mlflow_tracking import MlflowTracking
 from gauntlet.domain.drift import DriftFinding, DriftReport
+from gauntlet.domain.spec import Spec
+from gauntlet.domain.training import load_model, predict, train
 from gauntlet.jobs.ports import ComparisonLog, Names, ServiceAway, StoreError
 
 
@@ -88,6 +93,49 @@ def test_a_notebook_loads_the_champion_by_alias(mlflow_uri: str, registry: Mlflo
         assert mlflow.pyfunc.load_model(f"models:/{names.model}/Production")
 
 
+CLASSIFICATION = (
+    SPEC_TEXT.replace('target = "price"', 'target = "kind"')
+    .replace('task = "regression"', 'task = "classification"')
+    .replace('metric = "mae"', 'metric = "log_loss"')
+    .replace('["linear", "ridge"]', '["logistic", "hist_gradient_boosting"]')
+)
+
+
+def test_a_trained_classification_is_shown_and_loads(
+    client: MlflowClient, registry: MlflowRegistry, names: Names
+) -> None:
+    spec = Spec.parse("kinds", CLASSIFICATION)
+    rng = np.random.default_rng(0)
+    size = rng.uniform(0, 10, 300)
+    kind = np.where(size**2 % 7 > 3, "good", "bad")
+    frame = pd.DataFrame({"price": rng.uniform(0, 100, 300), "size": size, "kind": kind})
+    training = train(frame, spec, jobs=1)
+    assert training.best == "hist_gradient_boosting"
+    candidate = replace(make_candidate(names, "run"), spec=spec, training=training)
+    version = registry.publish(candidate, log_details=True)
+    model = load_model(registry.model_bytes(version), spec)
+    assert (predict(model, frame, spec) == predict(training.model, frame, spec)).all()
+    runs = {run.info.run_name: run.info.run_id for run in runs_of(client, names.experiment)}
+    for recipe in spec.candidates:
+        files = {file.path for file in client.list_artifacts(runs[recipe])}
+        assert files == {"confusion.png", "importances.png"}
+
+
+class Stranger(LinearRegression):  # type: ignore[misc]
+    """A model of a type that skops does not know."""
+
+
+def test_a_type_that_is_not_trusted_is_told_and_nothing_stays_open(
+    client: MlflowClient, registry: MlflowRegistry, names: Names
+) -> None:
+    candidate = make_candidate(names, "run")
+    stranger = replace(candidate.training, model=Stranger().fit([[0.0], [1.0]], [0.0, 1.0]))
+    with pytest.raises(ValueError, match=r"the model of linear must be storable by skops; found .*Stranger"):
+        registry.publish(replace(candidate, training=stranger), log_details=True)
+    assert {run.info.status for run in runs_of(client, names.experiment)} == {"KILLED"}
+    assert registry.find(names.model, "run") is None
+
+
 def test_a_killed_try_is_closed_and_made_again(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
     experiment = client.create_experiment(names.experiment)
     tags = {"gauntlet.run_key": "run", "gauntlet.kind": "training"}
@@ -108,7 +156,8 @@ def test_an_experiment_deleted_by_hand_comes_back(client: MlflowClient, registry
 def test_a_version_of_another_program_is_none(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
     registry.publish(make_candidate(names, "run"), log_details=False)
     source = client.get_model_version(names.model, "1").source
-    client.create_model_version(names.model, source=source, await_creation_for=0)
+    model_id = source.removeprefix("models:/")
+    client.create_model_version(names.model, source=source, model_id=model_id, await_creation_for=0)
     assert registry.describe(names.model, 1) is not None
     assert registry.describe(names.model, 2) is None
 
@@ -236,9 +285,13 @@ def not_mlflow() -> Iterator[str]:
 
 def test_a_wrong_server_is_not_an_empty_registry(not_mlflow: str) -> None:
     registry = MlflowRegistry(not_mlflow)
-    for ask in (lambda: registry.has_model("Model"), lambda: registry.alias("Model", "production")):
-        with pytest.raises(ServiceAway, match=f"MLflow must answer at {not_mlflow}; found .*404"):
-            ask()
+    told = f"MLflow must answer at {not_mlflow}; found .*404"
+    with pytest.raises(ServiceAway, match=told):
+        registry.has_model("Model")
+    with pytest.raises(ServiceAway, match=told):
+        registry.alias("Model", "production")
+    with pytest.raises(ServiceAway, match=told):
+        registry.find("Model", "run")
 
 
 def test_a_server_that_is_away_is_not_an_empty_registry() -> None:

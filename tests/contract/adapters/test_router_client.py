@@ -15,14 +15,14 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
-
-from gauntlet.adapters.router_client import RouterClient, TrafficRefusedError
-from gauntlet.domain.spec import Spec
-from gauntlet.jobs.ports import ServiceAway, Traffic
 from tests.contract.adapters.conftest import as_role
 from tests.contract.adapters.records import SPEC_TEXT
 from tests.fakes import MemoryTraffic
 from tests.postgres import free_port
+
+from gauntlet.adapters.router_client import RouterClient, TrafficRefusedError
+from gauntlet.domain.spec import Spec
+from gauntlet.jobs.ports import ServiceAway, Traffic
 
 ROWS = 3000
 
@@ -89,8 +89,8 @@ def traffic(request: pytest.FixtureRequest, rows: pd.DataFrame) -> Traffic:
         client: RouterClient = request.getfixturevalue("client")
         return client
     numbered = rows.rename_axis("row_id")
-    pools = {"training": {"things": numbered.iloc[:2000]}, "test": {"things": numbered.iloc[2000:]}}
-    return MemoryTraffic(**pools, data_size=500)
+    training, test = {"things": numbered.iloc[:2000]}, {"things": numbered.iloc[2000:]}
+    return MemoryTraffic(training, test, data_size=500)
 
 
 def test_training_rows_come_as_the_spec_has_them(traffic: Traffic, rows: pd.DataFrame) -> None:
@@ -138,7 +138,7 @@ def test_a_share_of_one_gives_an_empty_arm(client: RouterClient) -> None:
 def test_the_routers_rules_are_told_in_its_words(client: RouterClient) -> None:
     with pytest.raises(TrafficRefusedError) as info:
         client.set_traffic("things", {"drift_cols": ["colour"]})
-    assert str(info.value).startswith("drift_cols must name columns of the data; found colour. ")
+    assert str(info.value).startswith('drift_cols must name columns of the data; found "colour". ')
     with pytest.raises(TrafficRefusedError, match="colour"):
         client.training_rows("things", ["colour"])
     with pytest.raises(TrafficRefusedError, match="nothings"):

@@ -105,7 +105,7 @@ def test_every_error_is_told_at_once() -> None:
         Spec.parse("Houses", wrong)
     assert str(caught.value) == "\n  ".join(
         (
-            "spec Houses: 22 errors",
+            "spec Houses: 21 errors",
             "title: must be given; found nothing. Add it.",
             "task: must be 'regression' or 'classification'; found \"regresion\". Choose one of them.",
             "metric: must be text; found 5. Write it in quotes.",
@@ -133,8 +133,7 @@ def test_every_error_is_told_at_once() -> None:
             'List it there. Did you mean "price"?',
             'segments: a segment must be a categorical column; found unknown "twon". Did you mean "town"?',
         )
-    ).replace("22 errors", f"{len(caught.value.errors)} errors")
-    assert len(caught.value.errors) == 21
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Writes the lock: every version and hash, for every platform and Python, without the name of any registry.
+set -eu
+cd "$(dirname "$0")/.."
+
+uv=uv
+command -v uv >/dev/null 2>&1 || uv=.venv/bin/uv
+
+compile() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --no-emit-index-url --no-emit-find-links "$@"
+}
+
+compile --group build pyproject.toml --output-file requirements.txt
+compile --group dev pyproject.toml --output-file requirements-dev.txt
+echo "wrote requirements.txt and requirements-dev.txt"

@@ -15,7 +15,7 @@ import pandas as pd
 import skops.io
 
 from gauntlet.domain.drift import DriftReport
-from gauntlet.domain.promotion import Verdict
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ports import (
     ArmSample,
     Candidate,

@@ -27,6 +27,7 @@ main() {
 # The stamp's lines are what .venv was made from, "dev" or "run" first. Everything for dev is good for run as well.
 is_done() {
     [ -x .venv/bin/gauntlet ] && [ -f "$stamp" ] || return 1
+    [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version .venv/bin/python)" ] || return 1
     made=$(head -n 1 "$stamp")
     [ "$made" = "$want" ] || [ "$made" = dev ] || return 1
     want_now=$want

@@ -1,6 +1,6 @@
 """Loads the heavy libraries once, in the scheduler, so that the workers it forks for tasks have them already.
 
-Airflow imports this file in each of its processes. Where a library is not installed, tasks that need it import it themselves.
+Airflow imports this file in each of its processes. A library that is not installed is left out.
 """
 
 import importlib

@@ -54,6 +54,11 @@ class Column:
         """Each distinct text as JSON; the last one is null, so that the code -1 finds it."""
         return np.array([*(orjson.dumps(text) for text in self.texts), b"null"])
 
+    def __len__(self) -> int:
+        cells = self.codes if self.numbers is None else self.numbers
+        assert cells is not None  # noqa: S101
+        return len(cells)
+
     def take(self, positions: Positions) -> "Column":
         """The column at `positions`."""
         numbers = None if self.numbers is None else self.numbers[positions]
@@ -67,8 +72,9 @@ def cells(column: Column) -> npt.NDArray[np.bytes_]:
         assert column.codes is not None  # noqa: S101
         return column.json_texts[column.codes]
     numbers = column.numbers.astype(np.int64) if column.whole else column.numbers
-    listed = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-    written = np.array(listed.split(b",") if numbers.size else [], dtype=np.bytes_)
+    listed = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    # numpy is slower at finding the width than we are.
+    written = np.array(listed[: numbers.size], dtype=f"S{max(map(len, listed))}")
     if column.codes is None:
         return written
     texts = column.json_texts[column.codes]

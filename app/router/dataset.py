@@ -12,7 +12,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from router.columns import NULL, Column, Positions, Slots, arrow, slots
+from router.columns import NULL, Column, Positions, Slots, arrow, cells, slots
 from router.files import read_columns
 from router.specs import DataError, ServedSpec
 
@@ -55,9 +55,10 @@ class Dataset:
         return RowTable.build(self.columns)
 
     @cached_property
-    def ids(self) -> Slots:
-        """Every row id as JSON, a comma before each."""
-        return slots(Column("row_id", self.row_ids.astype(np.float64), None, whole=True), b",", b"")
+    def ids(self) -> npt.NDArray[np.void]:
+        """Every row id as JSON, a comma after each."""
+        matrix = slots(Column("row_id", self.row_ids.astype(np.float64), None, whole=True), b"", b",")
+        return matrix.view(f"V{matrix.shape[1]}")[:, 0]
 
     @cached_property
     def arrays(self) -> dict[str, pa.Array]:
@@ -65,39 +66,56 @@ class Dataset:
         return {column.name: arrow(column) for column in self.columns}
 
     @cached_property
-    def head(self) -> bytes:
-        """What stands between the index and the rows of an answer in JSON."""
-        return b'],"columns":' + orjson.dumps(self.names) + b',"data":['
+    def columns_json(self) -> bytes:
+        """The names of the columns as JSON."""
+        return orjson.dumps(self.names)
 
     def prepare(self) -> "Dataset":
         """Build everything that answers are made of."""
-        _ = self.rows, self.ids, self.arrays, self.head, self.driftable
+        _ = self.rows, self.ids, self.arrays, self.columns_json, self.driftable
         return self
 
 
 @dataclass(frozen=True)
 class RowTable:
-    """Rows as JSON, each column padded to its own width, so that answering is copying.
+    """Rows as JSON, padded with spaces so that answering is copying.
 
     Attributes:
-        matrix: bytes (rows, width); each row reads `,[cell,cell,...]`.
-        spans: where each column's slot begins and ends.
+        matrix: bytes (rows, width); each row reads `[cell,cell,...],`, each cell padded to the width of its column.
+        spans: where each column's slot begins and ends in `matrix`.
+        lines: (rows,) the same rows, padded only as a whole: what is answered when nothing drifts.
     """
 
     matrix: Slots
     spans: tuple[tuple[int, int], ...]
+    lines: npt.NDArray[np.void]
 
     @classmethod
     def build(cls, columns: tuple[Column, ...]) -> "RowTable":
         """The table of `columns`."""
         parts = [slots(column, *around(place, len(columns))) for place, column in enumerate(columns)]
         ends = np.cumsum([part.shape[1] for part in parts]).tolist()
-        return cls(np.ascontiguousarray(np.concatenate(parts, axis=1)), tuple(zip([0, *ends], ends, strict=False)))
+        matrix = np.ascontiguousarray(np.concatenate(parts, axis=1))
+        return cls(matrix, tuple(zip([0, *ends], ends, strict=False)), _lines(columns))
+
+    def gather(self, positions: Positions) -> Slots:
+        """The rows at `positions`: bytes (n, width)."""
+        width = self.matrix.shape[1]
+        # As whole rows, which is twice as fast as byte by byte.
+        rows: Slots = self.matrix.view(f"V{width}")[:, 0].take(positions).view(np.uint8)
+        return rows.reshape(len(positions), width)
+
+
+def _lines(columns: tuple[Column, ...]) -> npt.NDArray[np.void]:
+    rows = zip(*(cells(column).tolist() for column in columns), strict=True)
+    texts = [b"[" + b",".join(row) + b"]" for row in rows]
+    width = max(map(len, texts))
+    return np.array([text.ljust(width) + b"," for text in texts]).view(f"V{width + 1}")
 
 
 def around(place: int, columns: int) -> tuple[bytes, bytes]:
     """What stands before and after the slot of the column at `place`."""
-    return b",[" if place == 0 else b",", b"]" if place == columns - 1 else b""
+    return b"[" if place == 0 else b"", b"]," if place == columns - 1 else b","
 
 
 def load(spec: ServedSpec, path: Path, ab_pool_share: float) -> Dataset:

@@ -89,7 +89,7 @@ def _size(name: str, rule: Kind, value: object) -> float:
 
 
 def _noise(sampled: Column, whole: Column, size: float, rng: np.random.Generator) -> Column:
-    return _with_numbers(sampled, _numbers(sampled) + rng.normal(0, 1, _length(sampled)) * size * whole.sd)
+    return _with_numbers(sampled, _numbers(sampled) + rng.normal(0, 1, len(sampled)) * size * whole.sd)
 
 
 def _scale(sampled: Column, _whole: Column, size: float, _rng: np.random.Generator) -> Column:
@@ -141,14 +141,9 @@ def _numbers(column: Column) -> Numbers:
     return column.numbers
 
 
-def _length(column: Column) -> int:
-    return len(_numbers(column)) if column.codes is None else len(column.codes)
-
-
 def _chosen(column: Column, share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Positions of a random share of the rows; the count is exact (rounded)."""
-    length = _length(column)
-    return rng.choice(length, round(share * length), replace=False)
+    return rng.choice(len(column), round(share * len(column)), replace=False)
 
 
 KINDS = {

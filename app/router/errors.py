@@ -4,9 +4,11 @@ import logging
 
 import orjson
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 LONGEST_FOUND = 200
+CHUNK = 2**16
+LARGEST_DRAINED = 2**26
 RULES = {
     404: ("The address must be one of the router's", "GET / shows every address."),
     405: ("The address must take the method", "GET / shows every address with its methods."),
@@ -58,11 +60,21 @@ def register(app: Flask) -> None:
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
+    if status == RequestEntityTooLarge.code:
+        _drain()
     rule, remedy = RULES.get(status, (error.name, "GET / shows what the router takes."))
     found = {404: request.path, 405: request.method, 413: "more"}.get(status, error.description or error.name)
     response = answer(Refused(status, rule, found, remedy))
     response.headers.extend((key, value) for key, value in error.get_headers() if key == "Allow")
     return response
+
+
+def _drain() -> None:
+    """Read what is still being sent: a client that cannot finish sending never sees the answer."""
+    stream = request.environ["wsgi.input"]
+    for _ in range(LARGEST_DRAINED // CHUNK):
+        if not stream.read(CHUNK):
+            return
 
 
 def _defect(error: Exception) -> Response:

@@ -5,6 +5,7 @@ import math
 from typing import NoReturn
 
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from router.errors import Refused, bad
 
@@ -18,6 +19,9 @@ def read_object(request: Request) -> dict[str, object]:
     that JSON or a double does not have (400).
     """
     raw = request.get_data()
+    if request.content_length is None and len(raw) == request.max_content_length:
+        # A chunked body has no length to be judged by: it was cut off.
+        raise RequestEntityTooLarge
     if not raw:
         return {}
     charset = request.mimetype_params.get("charset", "utf-8").lower()

@@ -147,6 +147,9 @@ def run_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
     """Run one step inside an Airflow task: its data for the next steps, or the task id that a branch chooses."""
     from airflow.sdk.exceptions import AirflowFailException
 
+    from gauntlet.domain.recipes import RecipeError
+    from gauntlet.domain.rows import RowsError
+    from gauntlet.domain.training import TrainingError
     from gauntlet.jobs.pipeline import TASKS
     from gauntlet.jobs.run import Refused
 
@@ -159,7 +162,7 @@ def run_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
         began = time.monotonic()
         result = TASKS[step].run(run, make_ports(settings), given)
         log.info("the work of %s took %.3f s", step, time.monotonic() - began)
-    except (Refused, SpecError, SettingsError) as error:
+    except (Refused, RecipeError, RowsError, SettingsError, SpecError, TrainingError) as error:
         raise AirflowFailException(str(error)) from error  # trying again would not help
     return str(FLOW[step][result.outcome]) if branches(step) else dict(result.data)
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gauntlet.domain.promotion import PromotionPolicy, PromotionRule, Verdict
 from tests.fakes import MemoryLedger, MemoryObjects, MemoryRegistry, MemoryTracking, MemoryTraffic
 
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.drift import DriftPolicy, DriftRule
+from gauntlet.domain.promotion import PromotionPolicy, PromotionRule
 from gauntlet.domain.spec import Spec
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import FLOW, START, Outcome, Step, branches, edges
 from gauntlet.jobs.pipeline import TASKS, run_pipeline
 from gauntlet.jobs.ports import Case, Entry, Names, StoreError, Version

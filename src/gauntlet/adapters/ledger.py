@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extras import Json
 
 from gauntlet.adapters.postgres import Cursor, Database
-from gauntlet.domain.promotion import Verdict
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ports import Case, Entry, Production, Stored, StoreError, Version
 
 PRODUCTION = """

@@ -8,7 +8,7 @@ import click
 
 # by name, so that showing an error loads nothing heavy
 MENDABLE = {
-    "AirflowError", "Refused", "RouterRefused", "RunFailed", "ServiceAway", "SettingsError", "SpecError", "StackError",
+    "AirflowError", "Refused", "TrafficRefusedError", "RunFailed", "ServiceAway", "SettingsError", "SpecError", "StackError",
     "StoreError",
 }  # fmt: skip
 

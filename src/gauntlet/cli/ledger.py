@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gauntlet import bootstrap
 from gauntlet.cli.show import percent, percent_interval
+
+COLOURS = {"PROMOTE": "green", "KEEP": "blue", "INCONCLUSIVE": "yellow", "INVALID": "red"}
 
 
 @click.command()
@@ -26,14 +26,14 @@ def history(spec: str | None, limit: int, as_json: bool) -> None:
     if not entries:
         click.echo("nothing yet: `gauntlet run` trains the first model")
         return
-    table = Table("id", "at", "spec", "verdict", "champion", "challenger", "effect", "interval", "rows", "reason")
     for entry in entries:
-        table.add_row(
-            str(entry.id), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.spec, str(entry.verdict or "by hand"),
-            _version(entry.champion), _version(entry.challenger), percent(entry.effect),
-            percent_interval(entry.interval), f"{entry.rows:,}" if entry.rows else "-", entry.reason,
-        )  # fmt: skip
-    Console().print(table)
+        verdict = click.style(f"{entry.verdict or 'BY HAND':<12}", fg=COLOURS.get(str(entry.verdict)), bold=True)
+        figures = f"{percent(entry.effect)} ({percent_interval(entry.interval)})" if entry.effect is not None else ""
+        versions = f"{_version(entry.champion)} → {_version(entry.challenger)}"
+        click.echo(
+            f"#{entry.id:<5} {entry.at:%Y-%m-%d %H:%M:%S}  {entry.spec:<12} {verdict} {versions:<10} {figures}".rstrip()
+        )
+        click.echo(f"       {entry.reason}")
 
 
 def _version(number: int | None) -> str:

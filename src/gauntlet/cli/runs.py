@@ -30,8 +30,7 @@ def run(spec: str | None, force_retrain: bool, simulate_drift: int) -> None:
         conf["force_retrain"] = True
     if simulate_drift:
         conf["simulate_drift"] = simulate_drift
-    report = run_once(bootstrap.conductor(settings, spec, click.echo), conf)
-    _table([report])
+    run_once(bootstrap.conductor(settings, spec, click.echo), conf)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from typing import Any
 from scipy import stats
 
 from gauntlet.domain.comparison import Comparison
+from gauntlet.domain.verdict import Verdict
 from gauntlet.domain.wording import METRIC_NAMES, percent, signed_percent
 
 
@@ -21,15 +22,6 @@ class PromotionRule(StrEnum):
 
     PAIRED = "paired"
     ORIGINAL = "original"
-
-
-class Verdict(StrEnum):
-    """What a comparison means for the challenger."""
-
-    PROMOTE = "PROMOTE"
-    KEEP = "KEEP"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    INVALID = "INVALID"
 
 
 @dataclass(frozen=True)
@@ -90,8 +82,8 @@ def decide(comparison: Comparison, policy: PromotionPolicy) -> Decision:
     Raises ValueError when the comparison is not of the kind that the policy's rule judges.
     """
     if comparison.paired is not (policy.rule is PromotionRule.PAIRED):
-        kind = "paired" if comparison.paired else "unpaired"
-        raise ValueError(f"the rule {policy.rule} must be given its own comparison; got a {kind} one. Compare anew.")
+        kind = "a paired" if comparison.paired else "an unpaired"
+        raise ValueError(f"the rule {policy.rule} must be given its own comparison; got {kind} one. Compare anew.")
     problems = _problems(comparison, policy)
     if problems:
         return Decision(Verdict.INVALID, "; ".join(problems), None, None, _rows(comparison), None)
@@ -154,12 +146,12 @@ def _problems(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
         problems.append(f"every row must have its label and predictions; {', '.join(named)} are missing or infinite")
     if comparison.duplicate_ids:
         problems.append(f"every row must count once; {comparison.duplicate_ids:,} rows repeat the id of another")
-    least = policy.min_rows if comparison.paired else 1
-    fewest = min(comparison.rows_champion, comparison.rows_challenger)
-    if fewest < least:
+    rows, needed = comparison.rows_champion, max(policy.min_rows, 2)  # one row has no spread
+    if comparison.paired and rows < needed:
         dropped = f" after {comparison.trained_rows:,} training rows were dropped" if comparison.trained_rows else ""
-        where = "there are" if comparison.paired else "the smaller arm has"
-        problems.append(f"the test needs {least:,} rows; {where} {fewest:,}{dropped}")
+        problems.append(f"the test needs {needed:,} rows; there are {rows:,}{dropped}")
+    if not comparison.paired and not (rows and comparison.rows_challenger):
+        problems.append(f"each arm needs rows; there are {rows:,} and {comparison.rows_challenger:,}")
     return problems
 
 

@@ -69,8 +69,8 @@ def airflow_revision(config: StackConfig, secrets: Secrets) -> str | None:
 def seconds_since_heartbeat(config: StackConfig, secrets: Secrets, job_type: str, process_start: float) -> float | None:
     """Return the age of the newest heartbeat of an Airflow job that began after `process_start` (Unix time).
 
-    None when there is no such job yet. Airflow's own health page goes on calling a dead scheduler healthy, and is away when
-    the api-server is.
+    None when there is no such job yet. Airflow's own health page goes on calling a dead scheduler healthy, and is away
+    when the api-server is.
     """
     query = """
         select extract(epoch from clock_timestamp() - max(latest_heartbeat)) from job

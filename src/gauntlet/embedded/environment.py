@@ -11,8 +11,8 @@ from gauntlet.embedded.secrets import Secrets, airflow_password_file
 ADMIN = "admin"
 HOST = "127.0.0.1"
 
-# All that a service takes over from the shell that started the stack: another Airflow's or MLflow's settings, PYTHONPATH
-# or PYTHONDONTWRITEBYTECODE there must not change what runs here.
+# All that a service takes over from the shell that started the stack: settings of another Airflow or MLflow, PYTHONPATH
+# or PYTHONDONTWRITEBYTECODE must not change what runs here.
 _TAKEN_OVER = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "LD_LIBRARY_PATH",
@@ -97,7 +97,7 @@ def _task_client(config: StackConfig, secrets: Secrets) -> dict[str, str]:
         "SPECS_DIR": str(config.specs_dir),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # Pauses of 0, 2, 4, 8 and 16 s: an MLflow that is killed is back within 15 s, one that is gone is given up after 30.
+        # Pauses of 0, 2, 4, 8, 16 s: an MLflow that is killed is back in 15 s, one that is gone is given up after 30.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",

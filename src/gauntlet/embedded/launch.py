@@ -52,8 +52,8 @@ def main(service: str, home: Path) -> None:
         _kill_leftovers(layout, service)
     if service == POSTGRES:
         _run_postgres(layout, config, parent)
-    # Without the supervisor their log is a broken pipe, on which Airflow's orderly end hangs; only the router has workers to stop.
-    _die_with_parent(signal.SIGTERM if service == ROUTER else signal.SIGKILL, parent)
+    # Not SIGTERM: without the supervisor the log is a broken pipe, on which Airflow's orderly end hangs.
+    _die_with_parent(signal.SIGKILL, parent)
     _set_environment(service_environment(service, config, secrets, os.environ))
     if service in _AIRFLOW:
         _run_airflow(service, config, secrets)
@@ -99,7 +99,7 @@ def _run_airflow(service: str, config: StackConfig, secrets: Secrets) -> None:
     databases.wait(config, "airflow", secrets.airflow, "airflow")
     if service in (SCHEDULER, DAG_PROCESSOR):
         _forks_die_too()
-    # Airflow's imports make objects by the million and next to no garbage: a sixth of the start was spent looking for it.
+    # Airflow's imports make a million objects and next to no garbage: a sixth of the start was spent looking for it.
     gc.set_threshold(100_000, 50, 100)
     sys.argv = ["airflow", *_AIRFLOW[service]]
     from airflow.__main__ import main as airflow
@@ -108,7 +108,7 @@ def _run_airflow(service: str, config: StackConfig, secrets: Secrets) -> None:
 
 
 def _run_mlflow(layout: Layout, config: StackConfig, secrets: Secrets) -> None:
-    """Serve MLflow's application from this process; `mlflow server` would add a parent and a second import (ADR 0002)."""
+    """Serve MLflow's application from this process: `mlflow server` adds a parent and a second import (ADR 0002)."""
     import uvicorn
 
     from gauntlet.embedded import databases

@@ -129,6 +129,6 @@ def _must_be_ours(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise StackError(
-            f"The state folder must be a folder of the user who starts the stack; {folder} belongs to user {found.st_uid}, "
+            f"The state folder must belong to the user who starts the stack; {folder} is that of user {found.st_uid}, "
             f"this is user {os.geteuid()}. Start it as that user, or set GAUNTLET_HOME to another folder."
         )

@@ -1,6 +1,7 @@
 """Processes of the stack, known by their working directory, whoever started them and whatever they call themselves.
 
-A process title can be overwritten and a parent can die; the working directory stays. What has a terminal is a person's shell.
+A process title can be overwritten and a parent can die; the working directory stays. What has a terminal is a shell of
+a person.
 """
 
 from __future__ import annotations

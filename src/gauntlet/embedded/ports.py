@@ -24,7 +24,7 @@ def check(ports: Mapping[str, int]) -> None:
 def holder(port: int) -> str:
     """Return who listens on a port, as far as this user may know."""
     try:
-        found = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port]
+        found = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr[1:2] == (port,)]
         process = psutil.Process(next(c.pid for c in found if c.pid))
         return f"process {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
     except (psutil.Error, StopIteration):
@@ -42,7 +42,10 @@ def _problem(name: str, port: int) -> str | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            return f"{name} must be a free port; {port} is taken by {holder(port)}. Stop it, or set {name} to another port."
+            return (
+                f"{name} must be a free port; {port} is taken by {holder(port)}. "
+                f"Stop it, or set {name} to another port."
+            )
     return None
 
 

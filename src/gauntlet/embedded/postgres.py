@@ -162,7 +162,8 @@ def _programs(folder: Path, runner: Account) -> Path:
     programs = copy / package.name / "pginstall18"
     if not _runs(programs, runner):
         raise StackError(
-            f"Postgres must run as {runner.name}; {programs}/bin/postgres does not. Start the stack as an ordinary user."
+            f"Postgres must run as {runner.name}; {programs}/bin/postgres does not. "
+            "Start the stack as an ordinary user."
         )
     return programs
 
@@ -203,9 +204,9 @@ def _initialise(place: Place, password: str, log: Path) -> None:
     access = ["-U", "postgres", "--auth-host=scram-sha-256", "--auth-local=reject", f"--pwfile={password_file}"]
     command = [str(place.programs / "bin" / "initdb"), "-D", str(fresh), *access, *locale, "--no-instructions"]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             command, cwd=fresh, capture_output=True, text=True, check=False, **place.account.dropped()
-        )  # noqa: S603
+        )
     finally:
         password_file.unlink()
     if done.returncode != 0:

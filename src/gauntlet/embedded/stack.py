@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from gauntlet.embedded import databases, leftovers, logs as logfiles, ports, postgres
+from gauntlet.embedded import databases, leftovers, ports, postgres
+from gauntlet.embedded import logs as logfiles
 from gauntlet.embedded.config import StackConfig, differences, load_config, save_config
 from gauntlet.embedded.environment import variables
 from gauntlet.embedded.errors import StackError
@@ -46,9 +47,9 @@ _POLL = 0.15
 def up(config: StackConfig, *, migrate: Callable[[str], None], say: Say) -> None:
     """Start the stack and return when every service is healthy; harmless while it runs.
 
-    `migrate` is called with the address of the ledger's database (its owner's) before anything uses it; `say` gets a line for
-    each step. Raises StackError for a taken port, for a stack that runs with other settings, and with the end of its log for a
-    service that does not become healthy; what this call has started is then stopped again.
+    `migrate` is called with the owner's address of the ledger's database before anything uses it; `say` gets a line for
+    each step. Raises StackError for a taken port, for a stack that runs with other settings, and, with the end of its
+    log, for a service that does not become healthy; what this call has started is then stopped.
     """
     layout = Layout.of(config.home)
     supervisor = Supervisor(layout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import xmlrpc.client
@@ -15,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.layout import POSTGRES, SERVICES, SUPERVISOR, Layout
 
-# Paths reach the supervisor through its environment or relative to its working directory, so that none needs escaping here.
+# Paths reach the supervisor through its environment or relative to its working directory: none needs escaping here.
 _HEAD = """\
 [unix_http_server]
 file=%(ENV_GAUNTLET_SOCKET)s
@@ -56,7 +55,7 @@ DEAD = ("STOPPED", "EXITED", "FATAL")
 
 @dataclass(frozen=True)
 class Process:
-    """What the supervisor knows of a service: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED or FATAL; pid or None."""
+    """What the supervisor knows of a service; `state` in its own words (STARTING, RUNNING, BACKOFF, FATAL ...)."""
 
     state: str
     pid: int | None
@@ -99,7 +98,7 @@ class Supervisor:
         """Say whether the supervisor answers."""
         try:
             return bool(self._rpc().getState()["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error, socket.timeout):
+        except (OSError, xmlrpc.client.Error):
             return False
 
     def processes(self) -> dict[str, Process]:

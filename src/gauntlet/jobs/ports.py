@@ -1,17 +1,22 @@
 """What the jobs need of the world: records they exchange with it, and one Protocol for each service."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from __future__ import annotations
+
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
+if TYPE_CHECKING:  # the records are passed around by commands that need none of the heavy libraries
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
-from gauntlet.domain.drift import DriftReport
-from gauntlet.domain.promotion import Decision, Verdict
-from gauntlet.domain.spec import Spec
-from gauntlet.domain.training import Training
+    import pandas as pd
+
+    from gauntlet.domain.drift import DriftReport
+    from gauntlet.domain.promotion import Decision
+    from gauntlet.domain.spec import Spec
+    from gauntlet.domain.training import Training
+    from gauntlet.domain.verdict import Verdict
 
 
 class StoreError(RuntimeError):

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from gauntlet.domain.aliases import Alias
-from gauntlet.domain.promotion import Decision, Verdict
+from gauntlet.domain.promotion import Decision
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.frames import from_parquet
 from gauntlet.jobs.ports import Case, ComparisonLog, Entry, Stored, Version

@@ -2,7 +2,7 @@
 
 import logging
 
-from gauntlet.domain.promotion import Verdict
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.ports import Entry
 from gauntlet.jobs.run import Ports, Results, Run, StepResult

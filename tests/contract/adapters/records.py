@@ -11,9 +11,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from gauntlet.domain.promotion import Decision, Verdict
+from gauntlet.domain.promotion import Decision
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.training import CandidateResult, Training
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ports import Candidate, Case, Names, Stored, Version
 
 SPEC_TEXT = """

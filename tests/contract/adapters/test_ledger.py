@@ -9,7 +9,8 @@ from tests.contract.adapters.records import make_case, make_version, stored
 from tests.fakes import MemoryLedger
 
 from gauntlet.adapters.ledger import PostgresLedger
-from gauntlet.domain.promotion import Decision, Verdict
+from gauntlet.domain.promotion import Decision
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ports import Ledger, StoreError
 
 

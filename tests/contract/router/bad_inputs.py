@@ -25,7 +25,9 @@ class BadInput:
         return f"{self.method} {self.path[:70]}{'...' if len(self.path) > 70 else ''}{text}{rest}"
 
 
-def post(name: str, body: object, status: int = 400, path: str = "/traffic", content_type: str | None = JSON) -> BadInput:
+def post(
+    name: str, body: object, status: int = 400, path: str = "/traffic", content_type: str | None = JSON
+) -> BadInput:
     """A POST; `body` as bytes goes out as it is, anything else as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return BadInput(name, status, "POST", path, raw, content_type)

@@ -32,7 +32,7 @@ def finding(result: DriftReport, column: str, test: str) -> DriftFinding:
     return found
 
 
-def tests_of(result: DriftReport, column: str) -> list[str]:
+def judged_by(result: DriftReport, column: str) -> list[str]:
     return [item.test for item in result.findings if item.column == column]
 
 
@@ -55,10 +55,10 @@ def test_reasons_state_effect_and_significance(houses: Spec) -> None:
     result = report(houses, reference, current)
     assert result.drifted_columns == ("area",)
     assert finding(result, "area", "ks").reason == (
-        "KS distance 0.4585 is at least 0.03 and p = 1.63e-190 is significant among 3 columns at 0.05"
+        "KS distance 0.4975 is at least 0.03 and p = 3.13e-229 is significant among 3 columns at 0.05"
     )
     assert finding(result, "town", "psi").reason == (
-        "PSI 0.002274 is below 0.1 and p = 0.322 is not significant among 3 columns at 0.05"
+        "PSI 0.0004564 is below 0.1 and p = 0.796 is not significant among 3 columns at 0.05"
     )
     assert finding(result, "(rows)", "left_out").reason == "0.0 % of rows break the spec, 0.0 % in the reference"
 
@@ -69,9 +69,9 @@ def test_the_original_rule_takes_the_plain_thresholds(houses: Spec) -> None:
     current["town"] = "Ulm"
     result = report(houses, reference, current, ORIGINAL)
     assert result.drifted_columns == ("area", "town")
-    assert finding(result, "area", "ks").reason == "KS p = 1.63e-190 is below 0.05"
+    assert finding(result, "area", "ks").reason == "KS p = 3.13e-229 is below 0.05"
     assert finding(result, "town", "psi").p_value is None
-    assert finding(result, "town", "psi").reason == "PSI 6.915 is above 0.1"
+    assert finding(result, "town", "psi").reason == "PSI 6.391 is above 0.1"
 
 
 def test_significant_but_negligible_is_no_drift(houses: Spec) -> None:
@@ -134,7 +134,8 @@ def test_missing_values(column: str, share: float, drifted: bool, houses: Spec) 
     for frame, part in ((reference, 0.1), (current, 0.1 + share)):
         frame.loc[frame.index[: round(part * 2000)], column] = None
     found = finding(report(houses, reference, current), column, "nulls")
-    assert (found.drifted, found.statistic) == (drifted, pytest.approx(0.1 + share))
+    assert found.drifted is drifted
+    assert found.statistic == pytest.approx(0.1 + share)
     assert found.reason == f"{100 * (0.1 + share):.1f} % of values are missing, 10.0 % in the reference"
 
 
@@ -149,16 +150,16 @@ def test_a_column_without_data_is_flagged_and_the_rest_is_judged(policy: DriftPo
     current = house_rows(2000).assign(area=None, town=None)
     result = report(houses, house_rows(2000), current, policy)
     for column in ("area", "town"):
-        assert tests_of(result, column) == ["no_data"]
+        assert judged_by(result, column) == ["no_data"]
         assert finding(result, column, "no_data").drifted
         assert finding(result, column, "no_data").reason == "no data in the current sample"
-    assert tests_of(result, "price") == ["ks"]
+    assert judged_by(result, "price") == ["ks"]
 
 
 def test_no_rows_at_all(houses: Spec) -> None:
     empty = house_rows(0)
     result = report(houses, house_rows(100), empty)
-    assert [tests_of(result, column) for column in ("area", "price", "town")] == [["no_data"]] * 3
+    assert [judged_by(result, column) for column in ("area", "price", "town")] == [["no_data"]] * 3
     assert result.drifted
     both = report(houses, empty, empty)
     assert not both.drifted
@@ -175,14 +176,14 @@ def test_missing_added_and_doubled_columns_are_findings(houses: Spec) -> None:
     assert finding(result, "area", "schema").reason == "the column is missing"
     assert finding(result, "town", "schema").reason == "the column is there 2 times"
     assert finding(result, "owner", "schema").reason == "the column is not in the spec"
-    assert tests_of(result, "price") == ["ks"]
+    assert judged_by(result, "price") == ["ks"]
 
 
 def test_numbers_as_text_are_schema_drift(houses: Spec) -> None:
     current = house_rows(200)
     current["area"] = current["area"].astype(str)
     result = report(houses, house_rows(200), current)
-    assert tests_of(result, "area") == ["schema"]
+    assert judged_by(result, "area") == ["schema"]
     assert finding(result, "area", "schema").reason == "200 of 200 values are no numbers"
     assert finding(result, "area", "schema").drifted
 
@@ -192,7 +193,7 @@ def test_a_little_text_among_numbers_is_listed_and_the_rest_is_judged(houses: Sp
     current["area"] = current["area"].astype(object)
     current.loc[0, "area"] = "12,5"
     result = report(houses, house_rows(200), current)
-    assert tests_of(result, "area") == ["ks", "schema"]
+    assert judged_by(result, "area") == ["ks", "schema"]
     assert not finding(result, "area", "schema").drifted
 
 
@@ -220,7 +221,8 @@ def test_a_rise_of_rows_that_break_the_spec_is_drift(broken: int, drifted: bool,
     for frame, rows in ((reference, 20), (current, 20 + broken)):
         frame.loc[frame.index[:rows], "area"] = 501
     found = finding(report(houses, reference, current), "(rows)", "left_out")
-    assert (found.drifted, found.statistic) == (drifted, pytest.approx((20 + broken) / 2000))
+    assert found.drifted is drifted
+    assert found.statistic == pytest.approx((20 + broken) / 2000)
     assert found.effect == pytest.approx(broken / 2000)
     assert found.reason == (
         f"{(20 + broken) / 20:.1f} % of rows break the spec, 1.0 % in the reference; "
@@ -312,10 +314,14 @@ def test_another_parquet_file_or_version_is_no_profile(houses: Spec) -> None:
     )
 
 
-def test_real_diamonds_raise_no_false_alarm(diamonds: pd.DataFrame, diamonds_spec: Spec) -> None:
-    profile = DriftProfile.fit(diamonds[:5000], diamonds_spec)
-    alarms = [profile.compare(diamonds[start : start + 5000], BH).drifted for start in range(5000, 50_000, 5000)]
-    assert sum(alarms) == 0
+def test_real_diamonds_rarely_raise_a_false_alarm(diamonds: pd.DataFrame, diamonds_spec: Spec) -> None:
+    """About 2 in 100 do; with each column's p-value alone it would be more than 11."""
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(100):
+        rows = diamonds.iloc[rng.choice(len(diamonds), 10_000, replace=False)]
+        alarms += report(diamonds_spec, rows[:5000], rows[5000:]).drifted
+    assert alarms <= 6
 
 
 def test_each_diamond_column_drifted_alone_is_found(diamonds: pd.DataFrame, diamonds_spec: Spec) -> None:

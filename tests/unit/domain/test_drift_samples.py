@@ -39,7 +39,8 @@ def table(reference: dict[str, int], current: dict[str, int]) -> Any:
 
 
 def compare_with_scipy(reference: Any, current: Any) -> None:
-    expected = stats.ks_2samp(reference, current, method="asymp", nan_policy="omit")
+    with np.errstate(all="ignore"):
+        expected = stats.ks_2samp(reference, current, method="asymp", nan_policy="omit")
     a, b = numbers(reference), numbers(current)
     distance = ks_distance(a, b)
     assert distance == pytest.approx(expected.statistic, abs=1e-12)
@@ -60,7 +61,7 @@ def test_ks_is_scipys_for_unequal_samples_with_ties(n: int, m: int) -> None:
 
 def test_ks_golden() -> None:
     a, b = numbers([1.0, 2.0, 2.0, 3.0]), numbers([2.0, 3.0, 4.0, 4.0, 4.0])
-    assert ks_distance(a, b) == pytest.approx(0.75 - 0.2)
+    assert ks_distance(a, b) == pytest.approx(3 / 3 - 2 / 5)
     assert ks_p_value(0.1, 5000, 5000) == pytest.approx(3.602e-22, rel=1e-3)
     assert ks_p_value(1.0, 1, 1) == 1.0
 

@@ -55,18 +55,19 @@ def split_json(sampled: Sample, start: int, stop: int) -> bytes:
         return opening + middle + b"]}"
     positions = sampled.positions[start:stop]
     parts = _row_parts(sampled, start, stop) if sampled.drifted else []
-    row_width = sum(part.shape[1] for part in parts) or dataset.rows.lines.itemsize
-    # One buffer that the rows are gathered into; the comma after the last of them makes room for what follows it.
+    lines = dataset.rows.lines
+    row_width = sum(part.shape[1] for part in parts) or lines.itemsize
+    # One buffer, that the rows are gathered into; the comma after the last of them makes room for what follows it.
     index_end = len(opening) + rows * dataset.ids.itemsize
     data_start = index_end - 1 + len(middle)
     body = np.empty(data_start + rows * row_width + 1, dtype=np.uint8)
     body[: len(opening)] = np.frombuffer(opening, dtype=np.uint8)
+    # mode="clip" as numpy would buffer `out` to be able to raise.
     np.take(dataset.ids, positions, out=body[len(opening) : index_end].view(dataset.ids.dtype), mode="clip")
     body[index_end - 1 : data_start] = np.frombuffer(middle, dtype=np.uint8)
     if parts:
         np.concatenate(parts, axis=1, out=body[data_start:-1].reshape(rows, row_width))
     else:
-        lines = dataset.rows.lines
         np.take(lines, positions, out=body[data_start:-1].view(lines.dtype), mode="clip")
     body[-2:] = np.frombuffer(b"]}", dtype=np.uint8)
     return body.tobytes()
@@ -75,7 +76,7 @@ def split_json(sampled: Sample, start: int, stop: int) -> bytes:
 def _row_parts(sampled: Sample, start: int, stop: int) -> list[Slots]:
     """The rows in pieces side by side, bytes (rows, width): drifted columns anew, what lies between as it is."""
     table = sampled.dataset.rows
-    matrix = table.gather(sampled.positions[start:stop])
+    matrix = table.lines.take(sampled.positions[start:stop]).view(np.uint8).reshape(stop - start, -1)
     parts, begin = [], 0
     for place, column in sorted(sampled.drifted.items()):
         left, right = table.spans[place]

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+import pyarrow as pa
 from flask import Flask
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -54,6 +55,7 @@ def serve(settings: Settings) -> None:
     """
     catalogue = Catalogue(settings)
     catalogue.get(settings.default_spec)
+    pa.default_memory_pool().release_unused()
     # What is loaded now stays: the collector shall not touch the pages that the workers share.
     gc.freeze()
     log.info("serving on http://%s:%d with %d workers", settings.host, settings.port, settings.workers)

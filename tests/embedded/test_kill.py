@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.embedded.driver import Driver
@@ -13,7 +14,7 @@ from gauntlet.jobs.flow import Step
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_run_survives_the_kill_of_a_service(
-    driver: Driver, service: str, record_property: pytest.RecordProperty
+    driver: Driver, service: str, record_property: Callable[[str, object], None]
 ) -> None:
     if "diamonds" not in driver.json("status", "--json")["champions"]:
         driver.run("run")

@@ -227,6 +227,15 @@ def test_rows_beyond_a_fifth_that_break_the_spec_stop_the_run_after_the_report(s
     assert report["drifted"]
 
 
+def test_a_column_that_turns_to_text_stops_the_run_and_names_the_rule(started: World) -> None:
+    spoilt = started.traffic.training["toys"].astype({"size": object})
+    spoilt.iloc[: len(spoilt) // 2, 0] = "large"
+    started.traffic.training = {"toys": spoilt}
+
+    with pytest.raises(Refused, match=r"\(size must be a number: [\d,]+\)"):
+        started.go()
+
+
 @pytest.mark.parametrize("change", [False, True])
 def test_every_step_done_twice_ends_in_the_same_state(started: World, change: bool) -> None:
     if change:

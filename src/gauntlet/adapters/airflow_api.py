@@ -111,7 +111,7 @@ class AirflowClient:
                 continue
             if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
                 return None
-            if answer.status_code in (502, 503, 504) and method != "POST" and time.monotonic() < deadline:
+            if answer.is_server_error and method != "POST" and time.monotonic() < deadline:  # its database restarts
                 time.sleep(0.5)
                 continue
             if answer.is_error:

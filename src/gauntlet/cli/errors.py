@@ -8,8 +8,8 @@ import click
 
 # by name, so that showing an error loads nothing heavy
 MENDABLE = {
-    "AirflowError", "Refused", "TrafficRefusedError", "RunFailed", "ServiceAway", "SettingsError", "SpecError", "StackError",
-    "StoreError",
+    "AirflowError", "Refused", "RunFailed", "ServiceAway", "SettingsError", "SpecError", "StackError", "StoreError",
+    "TrafficRefusedError",
 }  # fmt: skip
 
 

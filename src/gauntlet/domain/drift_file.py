@@ -28,7 +28,6 @@ class DriftFileError(ValueError):
 def write(spec: Spec, samples: Mapping[str, Sample], rows: int, left_out: float) -> bytes:
     """Return a profile's file; equal profiles give equal bytes."""
     about = {
-        "format": FORMAT,
         "version": VERSION,
         "spec": spec.to_json(),
         "rows": rows,

@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from gauntlet.embedded import databases, leftovers, ports, postgres
 from gauntlet.embedded import logs as logfiles
 from gauntlet.embedded.config import StackConfig, differences, load_config, save_config
@@ -33,7 +31,7 @@ from gauntlet.embedded.layout import (
     Layout,
 )
 from gauntlet.embedded.secrets import Secrets, load_or_create
-from gauntlet.embedded.supervision import Supervisor, launch_command, render
+from gauntlet.embedded.supervision import Process, Supervisor, launch_command, render
 
 __all__ = ["SERVICES", "ServiceStatus", "StackError", "down", "log_path", "logs", "status", "up"]
 
@@ -183,7 +181,7 @@ class _Start:
         self._say = say
         self._secrets: Secrets = load_or_create(config.home)
         self._started = time.monotonic()
-        self._pids: dict[str, set[int]] = {service: set() for service in SERVICES}
+        self._starts: dict[str, set[int]] = {service: set() for service in SERVICES}
 
     def run(self) -> None:
         """Start everything and wait for it."""
@@ -208,24 +206,26 @@ class _Start:
         while waiting:
             processes = self._supervisor.processes()
             for service in list(waiting):
-                found = status_of(service, processes.get(service), self._config, self._secrets, patience=30)
+                process = processes.get(service)
+                found = status_of(service, process, self._config, self._secrets, patience=30)
                 if found.healthy:
                     self._say(f"{service:<22} healthy after {time.monotonic() - self._started:4.1f} s")
                     waiting.remove(service)
-                elif self._broken(service, found) or time.monotonic() > until:
+                elif self._broken(service, process) or time.monotonic() > until:
                     raise self._failure(service, found)
             time.sleep(_POLL)
 
-    def _broken(self, service: str, found: ServiceStatus) -> bool:
-        if found.pid is not None and psutil.pid_exists(found.pid):
-            self._pids[service].add(found.pid)
-        return len(self._pids[service]) >= _STARTS or found.detail.startswith("fatal")
+    def _broken(self, service: str, process: Process | None) -> bool:
+        if process is None or process.state == "FATAL":
+            return True
+        self._starts[service].add(process.started)
+        return len(self._starts[service]) > _STARTS
 
     def _failure(self, service: str, found: ServiceStatus) -> StackError:
         path = self._layout.log(service)
         end = "\n".join(f"  | {line}" for line in logfiles.tail(path, 25))
         return StackError(
-            f"{service} must become healthy; found: {found.detail}, started {len(self._pids[service])} times. "
+            f"{service} must become healthy; found: {found.detail}, started {len(self._starts[service])} times. "
             f"The end of its log ({path}):\n{end}"
         )
 

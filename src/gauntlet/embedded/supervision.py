@@ -59,6 +59,7 @@ class Process:
 
     state: str
     pid: int | None
+    started: int  # Unix time of its newest start, 0 before the first
     reason: str
 
 
@@ -107,7 +108,10 @@ class Supervisor:
             found = cast("list[dict[str, Any]]", self._rpc().getAllProcessInfo())
         except (OSError, xmlrpc.client.Error):
             return {}
-        return {each["name"]: Process(each["statename"], each["pid"] or None, each["spawnerr"]) for each in found}
+        return {
+            each["name"]: Process(each["statename"], each["pid"] or None, each["start"], each["spawnerr"])
+            for each in found
+        }
 
     def start_service(self, service: str) -> None:
         """Start a service that does not run, without waiting for it."""

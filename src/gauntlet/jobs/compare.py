@@ -76,13 +76,14 @@ def _score(spec: Spec, ports: Ports, sample: ArmSample, champion: Version, chall
     arm = pd.Series(np.repeat(ARMS, [len(sample.a), len(sample.b)]), index=served.index)
     typed = rows.typed(served, spec)
     checked = rows.check(typed.frame, spec)
-    require_usable(checked, "A/B")
+    left_out = {**typed.misfits, **checked.broken}
+    require_usable(len(checked.kept), len(served), left_out, "A/B")
     return ScoredRows(
         frame=checked.kept,
         arm=arm.loc[checked.kept.index].to_numpy(dtype=np.str_),
         champion=_predict(ports, champion, spec, checked.kept),
         challenger=_predict(ports, challenger, spec, checked.kept),
-        left_out={**typed.misfits, **checked.broken},
+        left_out=left_out,
     )
 
 

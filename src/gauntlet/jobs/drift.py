@@ -7,7 +7,7 @@ from gauntlet.domain.drift import DriftProfile, DriftReport
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
-from gauntlet.jobs.snapshot import load_snapshot, require_usable, stored_snapshot
+from gauntlet.jobs.snapshot import load_snapshot, require_usable_snapshot, stored_snapshot
 
 
 def compare_distributions(run: Run, ports: Ports, results: Results) -> StepResult:
@@ -23,7 +23,7 @@ def compare_distributions(run: Run, ports: Ports, results: Results) -> StepResul
     if run.log_details:
         left_out = results[Step.TAKE_SNAPSHOT]["left_out"]
         ports.tracking.log_drift(run.names, run.key, version.version, report, left_out)
-    require_usable(rows.check(frame, spec), "current")
+    require_usable_snapshot(len(rows.check(frame, spec).kept), results, "current")
     return StepResult(data=_digest(report))
 
 

@@ -1,9 +1,9 @@
 """The snapshot: rows of the training pool, kept as one immutable object."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gauntlet.domain import rows
-from gauntlet.domain.rows import CheckedRows
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.frames import from_parquet, to_parquet
 from gauntlet.jobs.ports import ObjectStore, Stored
@@ -23,6 +23,7 @@ def take_snapshot(run: Run, ports: Ports, _: Results) -> StepResult:
         data={
             "uri": stored.uri,
             "sha256": stored.sha256,
+            "served": len(sample.frame),
             "rows": len(typed.frame),
             "left_out": {**typed.misfits, **checked.broken},
             "drift_cols": columns,
@@ -43,17 +44,22 @@ def load_snapshot(store: ObjectStore, stored: Stored) -> tuple[bytes, Any]:
     return data, from_parquet(data)
 
 
-def require_usable(checked: CheckedRows, what: str) -> None:
-    """Refuse to go on when more than a fifth of the rows break the spec: what is left is no fair sample."""
-    if checked.share_left_out <= LEFT_OUT_LIMIT:
+def require_usable(kept: int, served: int, left_out: Mapping[str, int], what: str) -> None:
+    """Refuse to go on when more than a fifth of the rows served break the spec: what is left is no fair sample."""
+    share = 1 - kept / served if served else 0.0
+    if share <= LEFT_OUT_LIMIT:
         return
-    counts = "; ".join(
-        f"{rule}: {count:,}" for rule, count in sorted(checked.broken.items(), key=lambda item: -item[1])
-    )
+    counts = "; ".join(f"{rule}: {count:,}" for rule, count in sorted(left_out.items(), key=lambda item: -item[1]))
     raise Refused(
-        f"At most {LEFT_OUT_LIMIT:.0%} of the {what} rows may break the spec; {checked.share_left_out:.1%} of "
-        f"{checked.rows:,} do ({counts}). Mend the data or the drift at the router, or widen the ranges in the spec."
+        f"At most {LEFT_OUT_LIMIT:.0%} of the {what} rows may break the spec; {share:.1%} of {served:,} do ({counts}). "
+        "Mend the data or the drift at the router, or widen the ranges in the spec."
     )
+
+
+def require_usable_snapshot(kept: int, results: Results, what: str) -> None:
+    """`require_usable` for the run's snapshot, of which `kept` rows break no rule."""
+    data = results[Step.TAKE_SNAPSHOT]
+    require_usable(kept, data["served"], data["left_out"], what)
 
 
 def _drifting_columns(run: Run) -> list[str]:

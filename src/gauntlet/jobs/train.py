@@ -6,7 +6,7 @@ from gauntlet.domain.drift import DriftProfile
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.ports import Candidate, Version
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
-from gauntlet.jobs.snapshot import load_snapshot, require_usable, stored_snapshot
+from gauntlet.jobs.snapshot import load_snapshot, require_usable_snapshot, stored_snapshot
 
 
 def train(run: Run, ports: Ports, results: Results) -> StepResult:
@@ -31,7 +31,7 @@ def _train_and_publish(run: Run, ports: Ports, results: Results) -> Version:
     snapshot = stored_snapshot(results)
     data, frame = load_snapshot(ports.store, snapshot)
     checked = rows.check(frame, run.spec)
-    require_usable(checked, "training")
+    require_usable_snapshot(len(checked.kept), results, "training")
     trained = training.train(checked.kept, run.spec, jobs=run.threads)
     profile = DriftProfile.fit(frame, run.spec).to_bytes()
     candidate = Candidate(

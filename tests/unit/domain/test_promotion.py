@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gauntlet.domain.comparison import compare, compare_arms
-from gauntlet.domain.promotion import Decision, PromotionPolicy, PromotionRule, Verdict, decide
+from gauntlet.domain.promotion import Decision, PromotionPolicy, PromotionRule, decide
 from gauntlet.domain.spec import Spec
+from gauntlet.domain.verdict import Verdict
 
 from .conftest import HOUSES
 

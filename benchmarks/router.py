@@ -1,9 +1,9 @@
-"""The router against the plain way (CSV read per request, `to_dict(orient="split")`, jsonify, development server), in one run.
+"""The router against the plain way (CSV read per request, to_dict, jsonify, development server), in one run.
 
-    .venv/bin/python benchmarks/router.py [--url URL] [--seconds 4] [--rounds 3]
+    .venv/bin/python benchmarks/router.py [--url URL] [--seconds 1.5] [--rounds 6]
 
-Without --url it starts a router of its own on a throwaway Postgres. The two take turns, so that other work on the machine
-falls on both; use the ratios, since the figures depend on the machine.
+Without --url it starts a router of its own on a throwaway Postgres. The two take turns, so that other work on the
+machine falls on both; use the ratios, since the figures depend on the machine.
 """
 
 import argparse
@@ -17,8 +17,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "app")]
@@ -38,8 +41,8 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="a running router")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each side")
     parser.add_argument("--plain-server", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.plain_server:
@@ -48,33 +51,60 @@ def main() -> None:
     print(
         f"machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CLIENTS} clients"
     )
-    with own_router() if options.url is None else given(options.url) as port, plain_way() as plain_port:
-        compare(port, plain_port, options.seconds, options.rounds)
-        requests, _ = load(port, "/traffic", options.seconds)
+    with own_router() if options.url is None else given(options.url) as router, plain_way() as plain:
+        compare(router, plain, options.seconds, options.rounds)
+        requests, _ = load(router.port, "/traffic", options.seconds)
         print(f"\nGET /traffic: {requests / options.seconds:,.0f} requests/s")
         for name, start in (("header", HALF_HEAD), ("body", HALF_BODY)):
-            with half_sent(port, 20, start):
-                requests, _ = load(port, "/traffic", 1.0)
+            with half_sent(router.port, 20, start):
+                requests, _ = load(router.port, "/traffic", 1.0)
             print(f"GET /traffic while 20 requests with half a {name} are held open: {requests:,.0f} requests/s")
 
 
-def compare(port: int, plain_port: int, seconds: float, rounds: int) -> None:
-    """Print requests per second of both sides for each case, and their ratio."""
-    print(
-        f"\n{'5,000 rows':<22} {'router/s':>9} {'p50 ms':>7} {'kB':>5} {'plain/s':>9} {'p50 ms':>7} {'kB':>5} {'ratio':>7} {'goal':>5}"
-    )
+@dataclass
+class Side:
+    """One of the two servers, and what was measured of it in one case."""
+
+    port: int
+    pid: int | None
+    requests: int = 0
+    median: float = 0.0
+    cpu: float = 0.0
+
+    def cpu_seconds(self) -> float:
+        """CPU that its processes have used so far; 0 when they are not ours."""
+        if self.pid is None:
+            return 0.0
+        family = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
+        return sum(sum(member.cpu_times()[:2]) for member in family)
+
+    def measure(self, path: str, seconds: float) -> None:
+        """Add one turn."""
+        before = self.cpu_seconds()
+        requests, self.median = load(self.port, path, seconds)
+        self.requests += requests
+        self.cpu += self.cpu_seconds() - before
+
+    def line(self, path: str, seconds: float) -> str:
+        """Requests/s, median and CPU in ms, size of an answer in kB."""
+        rate, cpu = self.requests / seconds, 1000 * self.cpu / self.requests
+        return f"{rate:>9,.1f} {self.median * 1000:>7.1f} {cpu:>7.2f} {one(self.port, path) / 1000:>5.0f}"
+
+
+def compare(router: Side, plain: Side, seconds: float, rounds: int) -> None:
+    """Print what each side does in each case, the ratio of requests, and that of CPU."""
+    heads = f"{'p50 ms':>7} {'CPU ms':>7} {'kB':>5}"
+    print(f"\n{'5,000 rows':<21} {'router/s':>9} {heads} {'plain/s':>9} {heads} {'ratio':>6} {'CPU':>5} {'goal':>5}")
     for path, name in CASES.items():
-        totals = {port: [0, 0.0], plain_port: [0, 0.0]}
+        sides = [Side(router.port, router.pid), Side(plain.port, plain.pid)]
         for _ in range(rounds):
-            for side, total in totals.items():
-                requests, median = load(side, path, seconds)
-                total[0] += requests
-                total[1] += median / rounds
-        rates = {side: requests / seconds / rounds for side, (requests, _) in totals.items()}
-        line = f"{name:<22}"
-        for side in totals:
-            line += f" {rates[side]:>9,.1f} {totals[side][1] * 1000:>7.1f} {one(side, path) / 1000:>5.0f}"
-        print(f"{line} {rates[port] / rates[plain_port]:>7.0f} {GOALS[name]:>5}")
+            for side in sides:
+                side.measure(path, seconds)
+        ours, theirs = sides
+        ratio = ours.requests / theirs.requests
+        cpu = (theirs.cpu / theirs.requests) / (ours.cpu / ours.requests) if ours.cpu else float("nan")
+        lines = " ".join(side.line(path, seconds * rounds) for side in sides)
+        print(f"{name:<21} {lines} {ratio:>6.0f} {cpu:>5.0f} {GOALS[name]:>5}")
 
 
 def load(port: int, path: str, seconds: float) -> tuple[int, float]:
@@ -129,20 +159,20 @@ def one(port: int, path: str) -> int:
 
 
 @contextmanager
-def own_router() -> Iterator[int]:
+def own_router() -> Iterator[Side]:
     """A router of two workers on a throwaway Postgres."""
     with throwaway_postgres() as url, running_router(router_database(url), workers=2) as running:
-        yield running.port
+        yield Side(running.port, running.process.pid)
 
 
 @contextmanager
-def given(url: str) -> Iterator[int]:
-    """The port of a router that runs on this machine."""
-    yield urlsplit(url).port or 80
+def given(url: str) -> Iterator[Side]:
+    """A router that runs on this machine."""
+    yield Side(urlsplit(url).port or 80, None)
 
 
 @contextmanager
-def plain_way() -> Iterator[int]:
+def plain_way() -> Iterator[Side]:
     """The plain way in a process of its own."""
     port = free_port()
     command = [sys.executable, __file__, "--plain-server", str(port)]
@@ -154,7 +184,7 @@ def plain_way() -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.05)
-        yield port
+        yield Side(port, server.pid)
     finally:
         server.terminate()
         server.wait()

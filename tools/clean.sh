@@ -13,6 +13,7 @@ if [ -f "$home/postgres-place" ]; then
     place=$(sed -n 's/^ *"folder": "\(.*\)",*$/\1/p' "$home/postgres-place")
     if [ -f "$place/gauntlet-home" ] && [ "$(cat "$place/gauntlet-home")" = "$home" ]; then
         rm -rf "$place"
+        rmdir /var/lib/gauntlet 2>/dev/null || true
         echo "removed $place"
     fi
 fi

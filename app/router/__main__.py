@@ -38,7 +38,9 @@ def refuse_taken_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise SettingsError(f"ROUTER_PORT must be free on {host}; {port} is not: {error.strerror}.") from error
+            raise SettingsError(
+                f"ROUTER_PORT must be free on {host}; found {port} in use ({error.strerror})."
+            ) from error
 
 
 if __name__ == "__main__":

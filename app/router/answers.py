@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from router import drift
-from router.columns import Column, Positions, Slots, arrow, slots
+from router.columns import Column, Positions, Slots, arrow, rewritten
 from router.dataset import Dataset, around
 from router.traffic import TrafficConfig
 
@@ -75,15 +74,24 @@ def split_json(sampled: Sample, start: int, stop: int) -> bytes:
 
 def _row_parts(sampled: Sample, start: int, stop: int) -> list[Slots]:
     """The rows in pieces side by side, bytes (rows, width): drifted columns anew, what lies between as it is."""
-    table = sampled.dataset.rows
-    matrix = table.lines.take(sampled.positions[start:stop]).view(np.uint8).reshape(stop - start, -1)
+    dataset, table, positions = sampled.dataset, sampled.dataset.rows, sampled.positions[start:stop]
+    matrix = table.lines.take(positions).view(np.uint8).reshape(stop - start, -1)
     parts, begin = [], 0
     for place, column in sorted(sampled.drifted.items()):
         left, right = table.spans[place]
         part = column if len(column) == stop - start else column.take(np.arange(start, stop))
-        parts += [matrix[:, begin:left], slots(part, *around(place, len(table.spans)))]
+        changed = _changed(part, dataset.columns[place].take(positions))
+        ends = around(place, len(dataset.columns))
+        parts += [matrix[:, begin:left], rewritten(matrix[:, left:right], part, changed, *ends)]
         begin = right
     return [*parts, matrix[:, begin:]]
+
+
+def _changed(part: Column, original: Column) -> Positions | None:
+    """Which cells are written otherwise than before; None when all may be."""
+    if part.numbers is None or original.numbers is None or part.codes is not None or part.whole != original.whole:
+        return None
+    return np.flatnonzero(part.numbers != original.numbers)
 
 
 def arrow_stream(sampled: Sample, config: TrafficConfig, arms: pa.Array | None = None) -> bytes:
@@ -95,7 +103,7 @@ def arrow_stream(sampled: Sample, config: TrafficConfig, arms: pa.Array | None =
         arrays.append(arrow(changed) if changed else dataset.arrays[column.name].take(pa.array(sampled.positions)))
     names = ["row_id", *([] if arms is None else ["arm"]), *dataset.names]
     table = pa.RecordBatch.from_arrays(arrays, names)
-    table = table.replace_schema_metadata({"traffic": orjson.dumps(config.to_dict())})
+    table = table.replace_schema_metadata({"traffic": config.to_json()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_batch(table)

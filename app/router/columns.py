@@ -94,6 +94,25 @@ def slots(column: Column, before: bytes, after: bytes) -> Slots:
     return matrix
 
 
+def rewritten(old: Slots, column: Column, changed: Positions | None, before: bytes, after: bytes) -> Slots:
+    """The slots of `column`, whose cells differ from `old` at `changed` only: writing numbers is what takes time."""
+    if changed is None:
+        return slots(column, before, after)
+    new = slots(column.take(changed), before, after)
+    width = max(old.shape[1], new.shape[1])
+    matrix = _widened(old, width, len(after))
+    matrix[changed] = _widened(new, width, len(after))
+    return matrix
+
+
+def _widened(old: Slots, width: int, after: int) -> Slots:
+    """A copy with spaces between the cells and what stands after them."""
+    matrix = np.full((len(old), width), ord(" "), dtype=np.uint8)
+    matrix[:, : old.shape[1] - after] = old[:, :-after]
+    matrix[:, width - after :] = old[:, -after:]
+    return matrix
+
+
 def arrow(column: Column) -> pa.Array:
     """The column as an Arrow array: float64, int64, or utf8 when any cell of it may be a text."""
     if column.codes is None:

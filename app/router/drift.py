@@ -143,7 +143,8 @@ def _numbers(column: Column) -> Numbers:
 
 def _chosen(column: Column, share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Positions of a random share of the rows; the count is exact (rounded)."""
-    return rng.choice(len(column), round(share * len(column)), replace=False)
+    count = round(share * len(column))
+    return np.arange(count) if count == len(column) else rng.choice(len(column), count, replace=False)
 
 
 KINDS = {

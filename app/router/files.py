@@ -64,8 +64,6 @@ def _csv(path: Path, wanted: list[str]) -> pa.Table:
 def _column(array: pa.Array, name: str, spec: ServedSpec) -> Column:
     if name in spec.numeric:
         return _number_column(array, name)
-    if name == spec.key and pa.types.is_integer(array.type) and not array.null_count:
-        return Column(name, array.cast(pa.float64()).to_numpy(), None, whole=True)
     return _text_column(array, name, spec.categorical.get(name, ()))
 
 

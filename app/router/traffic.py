@@ -1,5 +1,6 @@
 """The traffic of one spec: how many rows are served, how they are split, and what drifts. Checked as a whole."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -64,6 +65,10 @@ class TrafficConfig:
         if self.seed is not None:
             body["seed"] = self.seed
         return body
+
+    def to_json(self) -> str:
+        """The same as one line of ASCII, for a header."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
 
 
 def merged(current: Mapping[str, object], body: Mapping[str, object]) -> dict[str, object]:

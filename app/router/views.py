@@ -162,8 +162,7 @@ def _wants_arrow() -> bool:
 
 def _rows(body: bytes, mimetype: str, sampled: Sample, config: TrafficConfig) -> Response:
     metrics.rows_total.labels(request.path, sampled.dataset.spec.name).inc(len(sampled.positions))
-    traffic = orjson.dumps(config.to_dict()).decode("latin-1")
-    return Response(body, mimetype=mimetype, headers={"X-Gauntlet-Traffic": traffic, "Vary": "Accept"})
+    return Response(body, mimetype=mimetype, headers={"X-Gauntlet-Traffic": config.to_json(), "Vary": "Accept"})
 
 
 def _json(body: object) -> Response:

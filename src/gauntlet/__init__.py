@@ -1,0 +1,1 @@
+"""Gauntlet: an MLOps stack in which a model has to earn Production."""

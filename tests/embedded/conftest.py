@@ -7,34 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.embedded.driver import Driver
 from tests.postgres import free_port
 
-from gauntlet.adapters.migrate import migrate
-from gauntlet.embedded import stack as embedded
+from gauntlet import bootstrap
 from gauntlet.embedded.config import StackConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "ROUTER_PORT", "POSTGRES_PORT")
 
 
 def make_config(home: Path) -> StackConfig:
     """A stack of this checkout on free ports."""
-    return StackConfig(
-        root=ROOT,
-        home=home,
-        airflow_port=free_port(),
-        mlflow_port=free_port(),
-        router_port=free_port(),
-        postgres_port=free_port(),
-        router_workers=2,
-        specs_dir=ROOT / "specs",
-        service_variables={
-            "DEFAULT_SPEC": "diamonds",
-            "AB_POOL_SHARE": "0.3",
-            "EXPERIMENT_NAME": "gauntlet",
-            "COMPARISON_NAME": "gauntlet-comparison",
-            "TRAINING_THREADS": "2",
-        },
-    )
+    return bootstrap.stack_config(bootstrap.load_settings(make_env(home)))
+
+
+def make_env(home: Path) -> dict[str, str]:
+    """The variables of such a stack."""
+    return {"GAUNTLET_HOME": str(home), **{name: str(free_port()) for name in PORTS}}
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +36,17 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def stack(home: Path) -> Iterator[StackConfig]:
-    """The configuration of a stack that runs; stopped after the last test."""
-    config = make_config(home)
-    # the developer's own settings must not reach the stack under test
+def driver(home: Path) -> Iterator[Driver]:
+    """The command line of a stack that runs; stopped after the last test."""
+    driver = Driver(make_env(home))
+    driver.run("up")
     os.environ["GAUNTLET_HOME"] = str(home)
-    embedded.up(config, migrate=migrate, say=print)
-    yield config
-    embedded.down(home, print)
+    yield driver
+    driver.run("down")
     del os.environ["GAUNTLET_HOME"]
+
+
+@pytest.fixture
+def stack(driver: Driver) -> StackConfig:
+    """The configuration of that stack."""
+    return bootstrap.stack_config(driver.settings)

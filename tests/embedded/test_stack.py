@@ -148,6 +148,8 @@ def test_a_service_that_cannot_start_shows_the_end_of_its_log(home: Path) -> Non
     data = broken.home / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(embedded.StackError, match=r"(?s)^postgres must become healthy; .* The end of its log .*postgresql\.conf"):
+    with pytest.raises(
+        embedded.StackError, match=r"(?s)^postgres must become healthy; .* The end of its log .*postgresql\.conf"
+    ):
         embedded.up(broken, migrate=migrate, say=print)
     assert processes(broken.home) == []

@@ -158,6 +158,9 @@ def _stop(layout: Layout, supervisor: Supervisor, say: Say) -> bool:
         say(f"ending {len(old)} processes that are left")
         leftovers.end_stack(layout, 10)
     layout.config.unlink(missing_ok=True)
+    layout.socket.unlink(missing_ok=True)
+    if layout.socket.parent != layout.run and layout.socket.parent.is_dir():
+        layout.socket.parent.rmdir()
     return ran or bool(old)
 
 

@@ -1,4 +1,4 @@
-"""What the router's tests and benchmarks stand on: its table in a real Postgres, its own process, half-sent requests."""
+"""What the router's tests and benchmarks stand on: its table in a real Postgres, its processes, half-sent requests."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,8 @@ def router_database(superuser: str, name: str = "routing") -> str:
     """Make a database that holds the router's table, and return its URL for a role with the router's rights."""
     execute(superuser, f"create database {name}")
     server = superuser.rpartition("/")[0]
-    try:
+    with suppress(psycopg2.errors.DuplicateObject):
         execute(superuser, "create role router login password 'router-secret'")
-    except psycopg2.errors.DuplicateObject:
-        pass
     execute(f"{server}/{name}", TABLE)
     return f"postgresql://router:router-secret@{server.partition('@')[2]}/{name}"
 

@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from tests.embedded.conftest import make_env
 from tests.embedded.driver import Driver
 
 from gauntlet import bootstrap
@@ -159,22 +160,25 @@ def test_a_champion_that_changes_under_the_verdict_makes_it_invalid(driver: Driv
 
 
 @pytest.mark.skipif(not DATA.is_file(), reason="needs the dirty diamonds in ../shared/data")
-def test_dirty_rows_from_a_file_are_counted_and_left_out(driver: Driver) -> None:
-    driver.run("down")
-    driver.run("up", DATA_FILE=str(DATA))
+def test_dirty_rows_from_a_file_are_counted_and_left_out_by_a_second_stack_beside_the_first(
+    driver: Driver, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("dirty")
+    dirty = Driver({**make_env(home), "DATA_FILE": str(DATA)})
+    first = driver.champion()
     try:
-        shown = driver.run("run", "--force-retrain", DATA_FILE=str(DATA)).stdout
-        newest = driver.json("history", "--json", "--spec", "diamonds")[0]
-        assert newest["verdict"] in ("PROMOTE", "KEEP", "INCONCLUSIVE"), shown
-        assert newest["rows"] < 5000
-        version = bootstrap.make_ports(driver.settings).registry.describe("gauntlet", newest["challenger"])
+        dirty.run("up")
+        dirty.run("run")
+        assert dirty.champion() == 1
+        assert driver.champion() == first
+        version = bootstrap.make_ports(dirty.settings).registry.describe("gauntlet", 1)
         assert version is not None
-        client = MlflowClient(driver.settings.mlflow_tracking_uri)
-        left_out = json.loads(client.get_run(version.run_id).data.params["left_out"])
+        training = MlflowClient(dirty.settings.mlflow_tracking_uri).get_run(version.run_id)
+        left_out = json.loads(training.data.params["left_out"])
         assert any(rule.startswith("cut must be") for rule in left_out), left_out
+        assert int(training.data.params["rows"]) < 5000
     finally:
-        driver.run("down")
-        driver.run("up")
+        dirty.run("down")
 
 
 def _settled(driver: Driver, run_id: str) -> int:

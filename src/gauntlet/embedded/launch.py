@@ -31,6 +31,7 @@ from gauntlet.embedded.layout import (
 )
 from gauntlet.embedded.secrets import Secrets, load_or_create
 
+_START_SECONDS = 45.0  # after this a service has imported what it needs, on a slow machine, too
 _AIRFLOW = {
     API_SERVER: ["api-server"],
     SCHEDULER: ["scheduler", "--skip-serve-logs"],  # its log server would listen on every address
@@ -99,12 +100,29 @@ def _run_airflow(service: str, config: StackConfig, secrets: Secrets) -> None:
     databases.wait(config, "airflow", secrets.airflow, "airflow")
     if service in (SCHEDULER, DAG_PROCESSOR):
         _forks_die_too()
-    # Airflow's imports make a million objects and next to no garbage: a sixth of the start was spent looking for it.
-    gc.set_threshold(100_000, 50, 100)
+    _collect_garbage_later()
     sys.argv = ["airflow", *_AIRFLOW[service]]
     from airflow.__main__ import main as airflow
 
     airflow()
+
+
+def _collect_garbage_later() -> None:
+    """Do not look for garbage during the start, nor before a fork: memory shared with children then stays shared.
+
+    Airflow's imports make a million objects and next to no garbage: a sixth of the start was spent looking for it.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+
+    def settle() -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*usual)
+
+    timer = threading.Timer(_START_SECONDS, settle)
+    timer.daemon = True
+    timer.start()
 
 
 def _run_mlflow(layout: Layout, config: StackConfig, secrets: Secrets) -> None:

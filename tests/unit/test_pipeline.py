@@ -240,7 +240,8 @@ def test_a_column_that_turns_to_text_stops_the_run_and_names_the_rule(started: W
 def test_every_step_done_twice_ends_in_the_same_state(started: World, change: bool) -> None:
     if change:
         started.prices_rise()
-    run, results = started.run(force_retrain=True), {}
+    run = started.run(force_retrain=True)
+    results: dict[Step, StepResult] = {}
     step = START
     while True:
         earlier = {other: results[other].data for other in TASKS[step].reads if other in results}

@@ -100,29 +100,25 @@ def _run_airflow(service: str, config: StackConfig, secrets: Secrets) -> None:
     databases.wait(config, "airflow", secrets.airflow, "airflow")
     if service in (SCHEDULER, DAG_PROCESSOR):
         _forks_die_too()
-    _collect_garbage_later()
+    _collect_garbage_seldom(service)
     sys.argv = ["airflow", *_AIRFLOW[service]]
     from airflow.__main__ import main as airflow
 
     airflow()
 
 
-def _collect_garbage_later() -> None:
-    """Do not look for garbage during the start, nor before a fork: memory shared with children then stays shared.
+def _collect_garbage_seldom(service: str) -> None:
+    """Do not look for garbage while Airflow is imported: it makes a million objects and next to no garbage.
 
-    Airflow's imports make a million objects and next to no garbage: a sixth of the start was spent looking for it.
+    The api-server lives long and answers much, so it goes back to the usual pace after its start. The scheduler does
+    not: a full collection would touch every page that it shares with its workers.
     """
     usual = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)
-
-    def settle() -> None:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*usual)
-
-    timer = threading.Timer(_START_SECONDS, settle)
-    timer.daemon = True
-    timer.start()
+    if service == API_SERVER:
+        timer = threading.Timer(_START_SECONDS, lambda: gc.set_threshold(*usual))
+        timer.daemon = True
+        timer.start()
 
 
 def _run_mlflow(layout: Layout, config: StackConfig, secrets: Secrets) -> None:

@@ -63,7 +63,7 @@ def cpu(members: list[psutil.Process]) -> float:
 
 def overhead() -> None:
     """The whole of a forced run, less the time inside the tasks' own work."""
-    conductor = bootstrap.conductor(bootstrap.load_settings(), None, lambda _: None)
+    conductor = bootstrap.conductor(bootstrap.load_settings(), None, lambda _: None, lambda _: None)
     report = run_once(conductor, {"force_retrain": True})
     airflow = conductor.scheduler
     assert isinstance(airflow, AirflowClient)

@@ -330,7 +330,9 @@ def router(settings: Settings) -> RouterClient:
     return RouterClient(str(settings.flask_url))
 
 
-def conductor(settings: Settings, spec: str | None, say: Callable[[str], None]) -> Conductor:
+def conductor(
+    settings: Settings, spec: str | None, say: Callable[[str], None], doing: Callable[[str], None]
+) -> Conductor:
     """Return what starts runs of a spec's DAG."""
     from gauntlet.adapters.airflow_api import AirflowClient
     from gauntlet.jobs.acts import Conductor
@@ -347,4 +349,5 @@ def conductor(settings: Settings, spec: str | None, say: Callable[[str], None]) 
         dag=dag_id(settings, chosen.name),
         run_key=run_key,
         say=say,
+        doing=doing,
     )

@@ -56,7 +56,7 @@ class Driver:
 
     def conductor(self) -> Conductor:
         """What starts runs of the default spec's DAG."""
-        return bootstrap.conductor(self.settings, None, lambda _: None)
+        return bootstrap.conductor(self.settings, None, lambda _: None, lambda _: None)
 
     def wait_for_run(self, run_id: str, seconds: float = 180.0) -> None:
         """Wait until a run has succeeded."""

@@ -5,12 +5,9 @@ import os
 import signal
 import stat
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,9 +17,6 @@ from gauntlet.adapters.migrate import migrate
 from gauntlet.embedded import stack as embedded
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.secrets import airflow_password_file, load_or_create
-
-RecordProperty = Callable[[str, Any], None]
-SECONDS_TO_HEAL = 60
 
 
 def processes(home: Path) -> list[psutil.Process]:
@@ -35,17 +29,6 @@ def processes(home: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def wait_until_healthy(config: StackConfig, service: str, not_pid: int | None) -> float:
-    """Seconds until the service is healthy in a new process."""
-    started = time.monotonic()
-    while time.monotonic() - started < SECONDS_TO_HEAL:
-        found = embedded.status(config)[service]
-        if found.healthy and found.pid != not_pid:
-            return time.monotonic() - started
-        time.sleep(0.2)
-    pytest.fail(f"{service} is not healthy after {SECONDS_TO_HEAL} s: {found}")
 
 
 def test_every_service_is_healthy_and_has_a_process(stack: StackConfig) -> None:
@@ -112,16 +95,6 @@ def test_the_password_file_opens_airflow(stack: StackConfig) -> None:
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         assert answer.status == 201
-
-
-@pytest.mark.parametrize("service", embedded.SERVICES)
-def test_a_killed_service_is_healthy_again(stack: StackConfig, service: str, record_property: RecordProperty) -> None:
-    pid = embedded.status(stack)[service].pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    record_property("seconds to healthy", round(wait_until_healthy(stack, service, pid), 1))
-    for other in embedded.SERVICES:
-        wait_until_healthy(stack, other, None)
 
 
 def test_logs_end_with_the_newest_line(stack: StackConfig) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gauntlet import bootstrap
-from gauntlet.cli.show import percent, percent_interval
+from gauntlet.cli.show import Progress, percent, percent_interval
 from gauntlet.jobs.acts import ActReport, play, run_once
 from gauntlet.settings import Settings
 
@@ -30,7 +30,8 @@ def run(spec: str | None, force_retrain: bool, simulate_drift: int) -> None:
         conf["force_retrain"] = True
     if simulate_drift:
         conf["simulate_drift"] = simulate_drift
-    run_once(bootstrap.conductor(settings, spec, click.echo), conf)
+    progress = Progress()
+    run_once(bootstrap.conductor(settings, spec, progress.say, progress.doing), conf)
 
 
 @click.command()
@@ -39,7 +40,8 @@ def demo() -> None:
     settings = bootstrap.load_settings()
     bootstrap.start_stack(settings, click.echo)
     settings = bootstrap.load_settings()
-    reports = play(bootstrap.conductor(settings, None, click.echo))
+    progress = Progress()
+    reports = play(bootstrap.conductor(settings, None, progress.say, progress.doing))
     click.echo()
     _table(reports)
     _say_where(settings)

@@ -1,4 +1,25 @@
-"""Figures as people read them."""
+"""Progress and figures as people read them."""
+
+import sys
+
+import click
+
+
+class Progress:
+    """Lines that stay, and on a terminal one line below them that says what goes on right now."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.doing("")
+        click.echo(text)
+
+    def doing(self, text: str) -> None:
+        """Show what goes on; the next call replaces it. Nothing where the output is no terminal."""
+        if self._live:
+            click.echo(f"\r\x1b[K{text}\r", nl=False)
 
 
 def percent(effect: float | None) -> str:

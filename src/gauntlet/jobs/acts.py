@@ -85,7 +85,10 @@ class TrafficControl(Protocol):
 
 @dataclass(frozen=True)
 class Conductor:
-    """What is needed to start runs of one spec's DAG and to see what they came to."""
+    """What is needed to start runs of one spec's DAG and to see what they came to.
+
+    `say` gets lines to keep; `doing` gets what goes on right now, to be shown and forgotten.
+    """
 
     scheduler: Scheduler
     traffic: TrafficControl
@@ -94,6 +97,7 @@ class Conductor:
     dag: str
     run_key: Callable[[str, str], str]
     say: Say
+    doing: Say
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def follow(conductor: Conductor, act: str, run_id: str) -> ActReport:
     told: set[str] = set()
     while True:
         state = conductor.scheduler.run_state(conductor.dag, run_id)
-        _tell(conductor, run_id, told)
+        _tell(conductor, run_id, told, time.monotonic() - began)
         if state in ("success", "failed"):
             break
         time.sleep(0.3)  # Airflow has no push: this is how often its page asks, too
@@ -208,13 +212,15 @@ def _first_unfinished(conductor: Conductor, seconds: float = 20.0) -> str | None
     return None
 
 
-def _tell(conductor: Conductor, run_id: str, told: set[str]) -> None:
-    for task in conductor.scheduler.task_states(conductor.dag, run_id):
+def _tell(conductor: Conductor, run_id: str, told: set[str], seconds: float) -> None:
+    tasks = conductor.scheduler.task_states(conductor.dag, run_id)
+    for task in tasks:
         news = f"{task.task}:{task.state}" if task.state in ("up_for_retry", "failed") else task.task
         if news in told or task.state not in ("success", "failed", "up_for_retry"):
             continue
         told.add(news)
-        label = LABELS.get(Step(task.task), task.task) if task.task in list(Step) else task.task
         took = f"{task.seconds:5.1f} s" if task.seconds is not None else "       "
         trouble = "" if task.state == "success" else f"  [{task.state}]"
-        conductor.say(f"  {took}  {label}{trouble}")
+        conductor.say(f"  {took}  {LABELS[Step(task.task)]}{trouble}")
+    running = next((task for task in tasks if task.state == "running"), None)
+    conductor.doing(f"  {seconds:5.1f} s  {LABELS[Step(running.task)] if running else 'waiting for Airflow'} ...")

@@ -17,7 +17,8 @@ class SettingsError(ValueError):
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__("The settings have " + f"{len(problems)} error(s):\n" + "\n".join(f"  {p}" for p in problems))
+        many = f"{len(problems)} settings are wrong:\n  " if len(problems) > 1 else ""
+        super().__init__(many + "\n  ".join(problems))
 
 
 class Settings(BaseModel):
@@ -90,7 +91,10 @@ class Settings(BaseModel):
         """Raise SettingsError that names every one of these settings which is not set."""
         missing = [name.upper() for name in names if getattr(self, name) is None]
         if missing:
-            raise SettingsError([f"{name} must be set. Start the stack (gauntlet up), or set it." for name in missing])
+            named = " and ".join(missing)
+            raise SettingsError(
+                [f"The stack must run, or {named} name another; it does not run. Start it: gauntlet up"]
+            )
 
 
 def _problem(item: dict[str, Any]) -> str:

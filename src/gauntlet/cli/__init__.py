@@ -1,6 +1,8 @@
 """The `gauntlet` command."""
 
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -20,6 +22,12 @@ for command in (stack.up, stack.down, stack.status, stack.logs, traffic.traffic,
 
 def main() -> None:
     """Run the command; errors that a user can mend are one clear text and exit code 1."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that what a command must put back is put back
+        signal.signal(ending, _end)
     with shown():
         cli(prog_name="gauntlet")
     sys.exit(0)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)

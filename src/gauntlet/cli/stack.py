@@ -47,8 +47,12 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
         return
     if service not in known:
         raise click.UsageError(f"SERVICE must be one of {', '.join(known)}; got {service!r}.")
+    empty = True
     for line in bootstrap.service_log(settings, service, lines=lines, follow=follow):
+        empty = False
         click.echo(line)
+    if empty:
+        click.echo(f"{service} has no log yet: it has not been started in {settings.gauntlet_home}", err=True)
 
 
 def _champions(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -51,5 +51,5 @@ bench: ## Measure the router, the pipeline and the start
 lock: ## Write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	@sh tools/lock.sh
 
-clean: down ## Stop the stack; remove .venv and all state
+clean: ## Stop the stack; remove .venv and all state
 	@sh tools/clean.sh

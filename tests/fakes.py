@@ -101,6 +101,8 @@ class MemoryRegistry:
     versions: dict[tuple[str, int], Version] = field(default_factory=dict)
     files: dict[tuple[str, int], bytes] = field(default_factory=dict)
     aliases: dict[tuple[str, str], int] = field(default_factory=dict)
+    foreign: set[tuple[str, int]] = field(default_factory=set)
+    """Versions that somebody else registered: they exist, and nothing is known of them."""
 
     def has_model(self, model: str) -> bool:
         return any(name == model for name, _ in self.versions)
@@ -147,7 +149,7 @@ class MemoryRegistry:
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
         if version is None:
             self.aliases.pop((model, alias), None)
-        elif (model, version) in self.versions:
+        elif (model, version) in self.versions or (model, version) in self.foreign:
             self.aliases[model, alias] = version
         else:
             raise StoreError(f"an alias must name a version that exists; {model} has no v{version}.")

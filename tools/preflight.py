@@ -17,7 +17,10 @@ PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "ROUTER_PORT": 8000, "POSTGR
 
 
 def main(arguments):
-    """Print what is wrong; return the exit code."""
+    """Print what is wrong, or with --home where the state folder is; return the exit code."""
+    if "--home" in arguments:
+        print(home(settings()))  # noqa: T201 - a shell reads it
+        return 0
     problems = []
     if "--install" in arguments:
         problems += python_problems() + disk_problems()
@@ -63,13 +66,10 @@ def port_problems(values):
     problems = []
     for name in sorted(PORTS):
         given = values.get(name) or str(PORTS[name])
-        if not given.isdigit() or not 0 < int(given) < 65536:
+        if not given.isdecimal() or not 0 < int(given) < 65536:
             problems.append(f"{name} must be a port, 1 to 65535; got {given!r}. Correct it in the environment or .env.")
-        elif int(given) not in own and not can_be_had(int(given)):
-            problems.append(
-                f"{name} must be a free port; {given} is taken by {holder(int(given))}. "
-                f"Stop it, or set {name} to another port."
-            )
+        elif int(given) not in own:
+            problems += [f"{name} must be a free port; {trouble}" for trouble in port_trouble(name, int(given))]
     return problems
 
 
@@ -84,31 +84,38 @@ def settings():
                     values[name.replace("export ", "").strip()] = value.split(" #")[0].strip().strip("\"'")
     except OSError:
         pass
-    values.update((name, value) for name, value in os.environ.items() if value)
+    values.update((name, value) for name, value in os.environ.items() if value.strip())
     return values
+
+
+def home(values):
+    """Return the state folder."""
+    return ROOT / Path(values.get("GAUNTLET_HOME") or ".gauntlet").expanduser()
 
 
 def running_ports(values):
     """Return the ports of our own stack, which may run: those are looked at again when it starts."""
-    home = ROOT / Path(values.get("GAUNTLET_HOME") or ".gauntlet").expanduser()
     try:
-        kept = json.loads((home / "stack.json").read_text(encoding="utf-8"))
+        kept = json.loads((home(values) / "stack.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
     return {value for name, value in kept.items() if name.endswith("_port")}
 
 
-def can_be_had(port):
-    """Say whether a service could listen on this port."""
+def port_trouble(name, port):
+    """Return why no service could listen on this port, and what to do; nothing when one could."""
     probe = socket.socket()
     try:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
     except OSError as error:
-        return error.errno not in (errno.EADDRINUSE, errno.EACCES)
+        if error.errno == errno.EACCES:
+            return [f"{port} is one that this user may not listen on. Set {name} to a port from 1024 on."]
+        if error.errno == errno.EADDRINUSE:
+            return [f"{port} is taken by {holder(port)}. Stop it, or set {name} to another port."]
     finally:
         probe.close()
-    return True
+    return []
 
 
 def holder(port):

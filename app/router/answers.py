@@ -48,28 +48,15 @@ def sample(dataset: Dataset, pool: Positions, config: TrafficConfig, rng: np.ran
 
 def split_json(sampled: Sample, start: int, stop: int) -> bytes:
     """The rows from `start` to `stop` as {"index", "columns", "data"}."""
-    dataset, rows = sampled.dataset, stop - start
-    opening, middle = b'{"index":[', b'],"columns":' + dataset.columns_json + b',"data":['
-    if not rows:
-        return opening + middle + b"]}"
-    positions = sampled.positions[start:stop]
-    parts = _row_parts(sampled, start, stop) if sampled.drifted else []
-    lines = dataset.rows.lines
-    row_width = sum(part.shape[1] for part in parts) or lines.itemsize
-    # One buffer, that the rows are gathered into; the comma after the last of them makes room for what follows it.
-    index_end = len(opening) + rows * dataset.ids.itemsize
-    data_start = index_end - 1 + len(middle)
-    body = np.empty(data_start + rows * row_width + 1, dtype=np.uint8)
-    body[: len(opening)] = np.frombuffer(opening, dtype=np.uint8)
-    # mode="clip" as numpy would buffer `out` to be able to raise.
-    np.take(dataset.ids, positions, out=body[len(opening) : index_end].view(dataset.ids.dtype), mode="clip")
-    body[index_end - 1 : data_start] = np.frombuffer(middle, dtype=np.uint8)
-    if parts:
-        np.concatenate(parts, axis=1, out=body[data_start:-1].reshape(rows, row_width))
+    dataset, positions = sampled.dataset, sampled.positions[start:stop]
+    ids = dataset.ids.take(positions).view(np.uint8)
+    if sampled.drifted and stop > start:
+        rows = np.concatenate(_row_parts(sampled, start, stop), axis=1).ravel()
     else:
-        np.take(lines, positions, out=body[data_start:-1].view(lines.dtype), mode="clip")
-    body[-2:] = np.frombuffer(b"]}", dtype=np.uint8)
-    return body.tobytes()
+        rows = dataset.rows.lines.take(positions).view(np.uint8)
+    # Joined as they are, so that the rows are copied once; a comma stands after the last of them, too.
+    between = b'],"columns":' + dataset.columns_json + b',"data":['
+    return b"".join((b'{"index":[', ids[:-1].data, between, rows[:-1].data, b"]}"))
 
 
 def _row_parts(sampled: Sample, start: int, stop: int) -> list[Slots]:

@@ -72,25 +72,45 @@ def cells(column: Column) -> npt.NDArray[np.bytes_]:
         assert column.codes is not None  # noqa: S101
         return column.json_texts[column.codes]
     numbers = column.numbers.astype(np.int64) if column.whole else column.numbers
-    listed = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    # numpy is slower at finding the width than we are.
-    written = np.array(listed[: numbers.size], dtype=f"S{max(map(len, listed))}")
+    listed = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    written = _parts(listed)[: numbers.size]
     if column.codes is None:
         return written
     texts = column.json_texts[column.codes]
     return np.where(column.codes == NULL, written, texts)
 
 
+def _parts(text: bytes) -> npt.NDArray[np.bytes_]:
+    """What stands between the commas of `text`: as `text.split(b",")`, in a third of the time."""
+    ends = np.append(np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(",")), len(text))
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts
+    width = max(int(lengths.max()), 1)
+    # From each start as many bytes as the longest part has; what is not its own becomes zero, numpy's padding.
+    windows = np.ndarray((len(text) + 1,), f"S{width}", text + bytes(width), strides=(1,))
+    own = np.tri(width + 1, width, -1, dtype=np.uint8) * np.uint8(255)
+    parts: npt.NDArray[np.bytes_] = windows[starts]
+    cut = parts.view(np.uint8).reshape(-1, width)
+    cut &= own.take(lengths, axis=0)
+    return parts
+
+
 def slots(column: Column, before: bytes, after: bytes) -> Slots:
     """The cells as JSON between `before` and `after`, padded with spaces to one width: bytes (n, width)."""
-    text = cells(column)
-    width = max(text.itemsize, 1)
-    matrix = np.full((text.size, len(before) + width + len(after)), ord(" "), dtype=np.uint8)
-    matrix[:, : len(before)] = np.frombuffer(before, dtype=np.uint8)
-    cell = text.view(np.uint8).reshape(text.size, width) if text.size else matrix[:, len(before) : len(before) + width]
-    # numpy pads with zero bytes, which no JSON text holds.
-    matrix[:, len(before) : len(before) + width] = np.where(cell == 0, ord(" "), cell)
-    matrix[:, len(before) + width :] = np.frombuffer(after, dtype=np.uint8)
+    if column.numbers is None:
+        assert column.codes is not None  # noqa: S101
+        # Written once a distinct text, and gathered; the code -1 finds the null.
+        return _padded(column.json_texts, before, after).take(column.codes, axis=0)
+    return _padded(cells(column), before, after)
+
+
+def _padded(text: npt.NDArray[np.bytes_], before: bytes, after: bytes) -> Slots:
+    left, right = len(before), len(before) + text.itemsize
+    matrix = np.empty((text.size, right + len(after)), dtype=np.uint8)
+    matrix[:, :left] = np.frombuffer(before, dtype=np.uint8)
+    # numpy pads with zero bytes; JSON holds none below the space.
+    np.maximum(text.view(np.uint8).reshape(text.size, text.itemsize), ord(" "), out=matrix[:, left:right])
+    matrix[:, right:] = np.frombuffer(after, dtype=np.uint8)
     return matrix
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from router.errors import Refused, bad
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-LONGEST_NAME = 64
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class DataError(Exception):
@@ -37,8 +36,8 @@ class ServedSpec:
 
 def spec_path(folder: Path, name: str) -> Path:
     """The file of the spec `name`; refused when there is none (400: no name of a spec, 404: not there)."""
-    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
-        raise bad("spec must be lower-case letters, digits and _, a letter first", name, known(folder))
+    if not NAME.fullmatch(name):
+        raise bad("spec must be 1 to 63 of a-z, 0-9 and _, beginning with a letter", name, known(folder))
     path = folder / f"{name}.toml"
     if not path.is_file():
         raise Refused(404, "spec must name a spec that there is", name, known(folder))
@@ -62,8 +61,8 @@ def read_spec(path: Path) -> ServedSpec:
         DataError: naming every key that is wrong.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # a number too long, lists too deep are no TOMLDecodeError
         raise DataError(f"{path.name} must be TOML in UTF-8: {error}") from error
     problems = _problems(document)
     if problems:
@@ -108,9 +107,12 @@ def data_path(data: str, root: Path) -> Path:
     package, colon, file = data.partition(":")
     if colon and package.isidentifier():
         # find_spec of a top-level package does not import it.
-        found = importlib.util.find_spec(package)
+        try:
+            found = importlib.util.find_spec(package)
+        except ValueError:  # such as __main__, which has none
+            found = None
         if found is None or not found.submodule_search_locations:
-            raise DataError(f"data names the package {package}, which is not installed")
+            raise DataError(f"data must name a file in an installed package; found no package {package}")
         path = Path(found.submodule_search_locations[0], file)
     else:
         path = root / data

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from gauntlet.domain.errors import Final
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class SettingsError(ValueError):
+class SettingsError(Final):
     """One or more variables are missing or wrong; the text has a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -29,7 +31,7 @@ class Settings(BaseModel):
     gauntlet_home: Path = Field(Path(".gauntlet"), description="state folder of the embedded stack")
     specs_dir: Path = Field(Path("specs"), description="folder of the specs, one TOML file a modelling problem")
     default_spec: str = Field(
-        "diamonds", description="the spec whose DAG is main_pipeline", pattern=r"^[a-z][a-z0-9_]*$"
+        "diamonds", description="the spec whose DAG is main_pipeline", pattern=r"^[a-z][a-z0-9_]{0,62}$"
     )
     data_file: Path | None = Field(None, description="CSV or parquet with the default spec's rows, instead of its own")
     ab_pool_share: Share = Field(0.3, description="share of the rows kept for tests, never trained on")

@@ -210,7 +210,10 @@ def test_the_original_rules_are_kept_for_parity(started: World) -> None:
     started.go(
         drift_policy=DriftPolicy(rule=DriftRule.ORIGINAL), promotion_policy=PromotionPolicy(rule=PromotionRule.ORIGINAL)
     )
-    assert started.champion == 2
+    entry = started.ledger.settled("toys", "main_pipeline/2")
+    assert entry is not None
+    assert (started.champion, entry.interval) == (2, None)
+    assert "rows of its own" in entry.reason
 
 
 def test_rows_beyond_a_fifth_that_break_the_spec_stop_the_run_after_the_report(started: World) -> None:
@@ -364,9 +367,57 @@ def test_another_experiment_name_under_a_champion_is_refused(started: World) -> 
 
 
 def test_a_champion_that_this_pipeline_did_not_make_is_refused_with_the_remedy(started: World) -> None:
+    started.registry.foreign.add(("toys", 7))
     started.registry.aliases["toys", Alias.PRODUCTION] = 7
-    with pytest.raises(Refused, match="version 7 of model toys was not made by this pipeline"):
+    with pytest.raises(Refused, match="version 7 of spec toys is not in the ledger"):
         started.go()
+
+
+def test_a_few_rows_of_a_wrong_type_are_a_finding(started: World) -> None:
+    spoilt = started.traffic.training["toys"].astype({"size": object})
+    spoilt.iloc[: len(spoilt) // 7, 0] = "large"
+    started.traffic.training = {"toys": spoilt}
+    steps = started.go()
+
+    assert Step.TRAIN_NEW_MODEL in steps
+    report = started.ledger.drift_report("toys", "main_pipeline/2")
+    assert report is not None
+    finding = next(each for each in report["findings"] if each["test"] == "left_out")
+    assert finding["drifted"]
+    assert "size must be a number" in finding["reason"]
+
+
+def test_a_spec_edited_during_a_run_stops_it(started: World) -> None:
+    run = started.run(force_retrain=True)
+    results = _until(started, run, Step.AB_TEST)
+    edited = replace(run, spec=SPEC.model_copy(update={"segments": ()}))
+    with pytest.raises(Refused, match="A run must keep the spec it started with"):
+        TASKS[Step.AB_TEST].run(edited, started.ports, results)
+
+
+def test_a_feature_that_the_champion_reads_and_the_spec_lost_is_named(started: World) -> None:
+    without = SPEC.model_copy(update={"categorical": {}, "segments": ()})
+    with pytest.raises(Refused, match="version 1 reads colour, which the spec no longer has"):
+        started.go(spec=without, force_retrain=True)
+
+
+def test_the_policy_in_the_ledger_is_the_one_that_decided(started: World) -> None:
+    run = started.run(force_retrain=True)
+    results = _until(started, run, Step.MODEL_TO_PROD)
+    edited = replace(run, promotion_policy=PromotionPolicy(mde=0.5))
+    TASKS[Step.MODEL_TO_PROD].run(edited, started.ports, results)
+    entry = started.ledger.settled("toys", run.key)
+    assert entry is not None
+    assert entry.evidence["policy"] == run.promotion_policy.to_dict()
+
+
+def test_tags_in_the_registry_that_are_not_this_runs_doing_are_not_believed(started: World) -> None:
+    forged = replace(started.registry.versions["toys", 1], version=2, run_key="main_pipeline/2", spec_json="{}")
+    started.registry.versions["toys", 2] = forged
+    started.go(force_retrain=True)
+    entry = started.ledger.settled("toys", "main_pipeline/2")
+    assert entry is not None
+    assert entry.challenger == 3
 
 
 @pytest.mark.parametrize(

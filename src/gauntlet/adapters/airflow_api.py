@@ -7,24 +7,33 @@ from typing import Any
 
 import httpx
 
+from gauntlet.domain.errors import Mendable
 from gauntlet.jobs.acts import TaskState
 from gauntlet.jobs.ports import ServiceAway
 
 UNFINISHED = ("queued", "running")
+PAUSE = 0.5
 
 
-class AirflowError(RuntimeError):
+class AirflowError(Mendable):
     """Airflow answered, and refused."""
 
 
 class AirflowClient:
     """A client of one Airflow; reads are tried again while the server restarts, starts of runs are not."""
 
-    def __init__(self, url: str, user: str, password: str, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        patience: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._login = {"username": user, "password": password}
         self._patience = patience
-        self._http = httpx.Client(base_url=self._url, timeout=15.0)
+        self._http = httpx.Client(base_url=self._url, timeout=15.0, trust_env=False, transport=transport)
 
     def wait_for_dag(self, dag: str, seconds: float = 90.0) -> None:
         """Wait until Airflow has read the DAG; raises AirflowError with the import errors when it does not."""
@@ -36,7 +45,7 @@ class AirflowClient:
                 raise AirflowError(
                     f"Airflow must show the DAG {dag} within {seconds:.0f} s; it does not. Found: {found}"
                 )
-            time.sleep(0.5)
+            time.sleep(PAUSE)
 
     def paused(self, dag: str) -> bool:
         """Say whether a DAG is paused."""
@@ -69,7 +78,7 @@ class AirflowClient:
         """The tasks of a run, in the order in which they ended."""
         tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
         ended = sorted(tasks, key=lambda task: task["end_date"] or "9")
-        return [TaskState(task["task_id"], task["state"], task["duration"]) for task in ended]
+        return [TaskState(task["task_id"], task["state"], task["duration"], task["try_number"]) for task in ended]
 
     def failure(self, dag: str, run_id: str) -> str:
         """The failed task of a run and the last lines of its log."""
@@ -97,46 +106,67 @@ class AirflowClient:
         return None if entry is None else entry["value"]
 
     def _call(self, method: str, path: str, *, missing_ok: bool = False, **request: Any) -> Any:
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                answer = self._send(method, path, **request)
-            except httpx.TransportError as error:
-                # a start of a run might have arrived: sent twice it would be two runs
-                if method == "POST" or time.monotonic() > deadline:
-                    raise ServiceAway(
-                        f"Airflow must answer at {self._url}; found: {error}. See: gauntlet status"
-                    ) from error
-                time.sleep(0.5)
-                continue
-            if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
-                return None
-            if answer.is_server_error and method != "POST" and time.monotonic() < deadline:  # its database restarts
-                time.sleep(0.5)
-                continue
-            if answer.is_error:
-                raise AirflowError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:500]}")
-            return answer.json()
+        answer = self._authorised(method, f"/api/v2{path}", request)
+        if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
+            return None
+        return _body(answer)
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        if "Authorization" not in self._http.headers:
-            self._log_in()
-        answer = self._http.request(method, f"/api/v2{path}", **request)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token has run out
-            self._log_in()
-            answer = self._http.request(method, f"/api/v2{path}", **request)
+    def _authorised(self, method: str, path: str, request: Mapping[str, Any]) -> httpx.Response:
+        """Send a request, with a new login before it where there is none or Airflow no longer takes it."""
+        deadline = time.monotonic() + self._patience
+        for _ in range(2):
+            if "Authorization" not in self._http.headers:
+                self._log_in(deadline)
+            answer = self._patiently(method, path, request, deadline, repeatable=method != "POST")
+            if answer.status_code != httpx.codes.UNAUTHORIZED:
+                break
+            del self._http.headers["Authorization"]  # the token has run out
         return answer
 
-    def _log_in(self) -> None:
-        self._http.headers.pop("Authorization", None)
-        answer = self._http.post("/auth/token", json=self._login)
+    def _log_in(self, deadline: float) -> None:
+        answer = self._patiently("POST", "/auth/token", {"json": self._login}, deadline, repeatable=True)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise AirflowError(
                 f"Airflow at {self._url} must know user {self._login['username']} by AIRFLOW_ADMIN_PASSWORD; it "
                 "refused the login. Is this the Airflow of another stack, or is the variable an old one?"
             )
-        answer.raise_for_status()
-        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self._http.headers["Authorization"] = f"Bearer {_body(answer)['access_token']}"
+
+    def _patiently(
+        self, method: str, path: str, request: Mapping[str, Any], deadline: float, *, repeatable: bool
+    ) -> httpx.Response:
+        """Return an answer, or raise ServiceAway; what is not repeatable is sent again only if it cannot have arrived.
+
+        A start of a run that arrived and is sent again would be two runs; a login adds to nothing.
+        """
+        while True:
+            try:
+                answer = self._http.request(method, path, **request)
+            except httpx.TransportError as error:
+                unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                if not (repeatable or unsent) or time.monotonic() > deadline:
+                    found = str(error) or type(error).__name__
+                    raise ServiceAway(
+                        f"Airflow must answer at {self._url}; found: {found}. See: gauntlet status"
+                    ) from error
+            else:
+                # its database restarts
+                if not (answer.is_server_error and repeatable) or time.monotonic() > deadline:
+                    return answer
+            time.sleep(PAUSE)
+
+
+def _body(answer: httpx.Response) -> Any:
+    """What Airflow answered; raises AirflowError for a refusal, and for an answer that is not Airflow's."""
+    request = f"{answer.request.method} {answer.request.url.path}"
+    if answer.is_error:
+        raise AirflowError(f"Airflow refused {request}: {answer.status_code} {answer.text[:500]}")
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise AirflowError(
+            f"Airflow must answer {request} with JSON; found: {answer.text[:100]}. Is AIRFLOW_URL another program's?"
+        ) from error
 
 
 def _log_line(line: Any) -> str:

@@ -123,16 +123,14 @@ def _point(client: MlflowClient, model: str, alias: str, stage: str | None, vers
 
 
 def _drop(client: MlflowClient, model: str, alias: str, stage: str | None) -> None:
-    found = _or_none(client.get_model_version_by_alias, model, alias)
-    if found is None:
-        return
-    # The stage first: what is killed between the two is done again, since the alias still stands.
-    if found.current_stage == stage:
+    # The stage by itself: a person may have dropped the alias alone.
+    for found in (_or_none(client.get_latest_versions, model, [stage]) or []) if stage else []:
         client.transition_model_version_stage(model, found.version, ARCHIVED)
-    client.delete_registered_model_alias(model, alias)
+    if _or_none(client.get_model_version_by_alias, model, alias) is not None:
+        client.delete_registered_model_alias(model, alias)
 
 
-def _or_none(ask: Any, *arguments: str) -> Any:
+def _or_none(ask: Any, *arguments: Any) -> Any:
     """Return what MLflow answers, or None where it says in its own words that there is no such thing."""
     try:
         return ask(*arguments)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +18,15 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException, RestException
 
-from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.ports import ServiceAway, StoreError
 
 RUN_KEY = "gauntlet.run_key"
 KIND = "gauntlet.kind"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 EXISTS = "RESOURCE_ALREADY_EXISTS"
 PARENT = "mlflow.parentRunId"
+# MLflow's words for trouble with its database, and its client's for an address at which something else answers.
+NO_REFUSAL = ("BAD_REQUEST", "ENDPOINT_NOT_FOUND")
 
 CLIENT_SETTINGS = (
     (MLFLOW_HTTP_REQUEST_MAX_RETRIES, 2),
@@ -45,10 +48,15 @@ class MlflowServer:
 
     @contextmanager
     def asked(self) -> Iterator[MlflowClient]:
-        """Hand over the client; whatever MLflow fails with inside becomes ServiceAway."""
+        """Hand over the client; what MLflow refuses inside becomes StoreError, any other failure ServiceAway."""
         try:
             yield self.client
         except (MlflowException, requests.RequestException) as error:
+            if _is_refusal(error):
+                said = " ".join(str(error).split())[:500]
+                raise StoreError(
+                    f'MLflow at {self.uri} must take what it is asked; it refused: "{said}". Correct what it names.'
+                ) from error
             said = " ".join(str(_root(error)).split())[:200]
             remedy = "Start it (gauntlet up) or correct MLFLOW_TRACKING_URI."
             raise ServiceAway(f'MLflow must answer at {self.uri}; found "{said}". {remedy}') from error
@@ -109,6 +117,20 @@ class MlflowServer:
         """Close a run that went well."""
         with self.asked() as client:
             client.set_terminated(run_id, status="FINISHED")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Say whether MLflow is well and will not do it; the same request would be refused again."""
+    if isinstance(error, MlflowException):
+        return error.error_code not in NO_REFUSAL and _refuses(error.get_http_status_code())
+    response = getattr(error, "response", None)  # an artifact's
+    return response is not None and _refuses(response.status_code)
+
+
+def _refuses(status: int) -> bool:
+    return (
+        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS
+    )
 
 
 def _root(error: BaseException) -> BaseException:

@@ -20,7 +20,7 @@ from gauntlet.adapters import plots
 from gauntlet.adapters.mlflow_server import KIND, PARENT, RUN_KEY, MlflowServer
 from gauntlet.domain.spec import Spec, Task
 from gauntlet.domain.training import TRUSTED_TYPES, CandidateResult
-from gauntlet.jobs.ports import Candidate, ServiceAway
+from gauntlet.jobs.ports import Candidate, ServiceAway, StoreError
 
 TRAINING = "training"
 MODEL_FILE = "model.skops"
@@ -45,7 +45,7 @@ def log_training(server: MlflowServer, candidate: Candidate, *, log_details: boo
     try:
         model_id, sha256 = _log_all(server, experiment, run_id, tags, candidate, log_details)
     except Exception:
-        with suppress(ServiceAway):
+        with suppress(ServiceAway, StoreError):
             server.kill(server.runs(experiment, candidate.run_key, TRAINING))
         raise
     server.finish(run_id)

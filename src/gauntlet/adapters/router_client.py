@@ -9,6 +9,7 @@ import httpx
 import pandas as pd
 import pyarrow as pa
 
+from gauntlet.domain.errors import Final
 from gauntlet.jobs.ports import ArmSample, Sample, ServiceAway
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -17,7 +18,7 @@ PAUSE = 0.2
 REMEDY = "Start it (gauntlet up) or correct FLASK_URL."
 
 
-class TrafficRefusedError(ValueError):
+class TrafficRefusedError(Final):
     """The router answered that a request breaks its rules; the text is the router's own."""
 
 

@@ -13,7 +13,7 @@ COLOURS = {"PROMOTE": "green", "KEEP": "blue", "INCONCLUSIVE": "yellow", "INVALI
 
 @click.command()
 @click.option("--spec", help="Only this spec.")
-@click.option("-n", "--limit", default=20, show_default=True, help="How many entries.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many entries.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def history(spec: str | None, limit: int, as_json: bool) -> None:
     """Show every verdict and every move of production, newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -28,7 +29,7 @@ from gauntlet.domain.wording import percent
 ROWS = "(rows)"
 """What a finding on whole rows has for a column."""
 LEFT_OUT_RISE = 0.05
-"""A rise by this share of rows that break the spec is drift."""
+"""A rise by this in the share of the rows served that are left out is drift."""
 
 Sample = NumericSample | CategoricalSample
 TestName = Literal["ks", "psi", "nulls", "unseen", "no_data", "schema", "left_out"]
@@ -85,10 +86,6 @@ class DriftReport:
         """The columns that drifted, each once, in the order of the findings."""
         return tuple(dict.fromkeys(finding.column for finding in self.findings if finding.drifted))
 
-    def with_finding(self, finding: DriftFinding) -> DriftReport:
-        """Return the report with one finding more."""
-        return DriftReport((*self.findings, finding), self.rows_reference, self.rows_current)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {
@@ -100,7 +97,7 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class DriftProfile:
-    """The reference: a sample of each variable of the spec, and the share of rows that broke the spec."""
+    """The reference: a sample of each variable of the spec, and the share of the rows served that were left out."""
 
     spec: Spec
     samples: Mapping[str, Sample]
@@ -108,14 +105,31 @@ class DriftProfile:
     left_out: float
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, spec: Spec) -> DriftProfile:
-        """Return the profile of a frame; raise RowsError when columns of the spec are missing."""
+    def fit(cls, frame: pd.DataFrame, spec: Spec, *, served: int | None = None) -> DriftProfile:
+        """Return the profile of a frame; raise RowsError when columns of the spec are missing.
+
+        `served` says how many rows there were before those of a wrong type were left out; None: the frame has all.
+        """
         require_columns(frame, spec.columns)
         samples = {column: _reader(column, spec).read(frame[column]) for column in spec.variables}
-        return cls(spec, samples, len(frame), _left_out(frame, spec)[0])
+        return cls(spec, samples, len(frame), _left_out(frame, spec, served, {})[0])
 
-    def compare(self, frame: pd.DataFrame, policy: DriftPolicy) -> DriftReport:
-        """Return what differs in a frame; columns it misses, doubles or adds are findings, never an error."""
+    def compare(
+        self,
+        frame: pd.DataFrame,
+        policy: DriftPolicy,
+        *,
+        served: int | None = None,
+        misfits: Mapping[str, int] | None = None,
+    ) -> DriftReport:
+        """Return what differs in a frame; columns it misses, doubles or adds are findings, never an error.
+
+        `served` as in `fit`; `misfits` says which rules how many of the rows that are no longer there broke.
+        """
+        findings = [*self._on_columns(frame, policy), *self._on_rows(frame, policy, served, misfits or {})]
+        return DriftReport(tuple(findings), self.rows, len(frame))
+
+    def _on_columns(self, frame: pd.DataFrame, policy: DriftPolicy) -> Iterator[DriftFinding]:
         names = list(frame.columns)
         samples = {
             column: _reader(column, self.spec).read(frame[column])
@@ -128,25 +142,24 @@ class DriftProfile:
             if (test := _test(self.samples[column], sample, policy)) is not None
         }
         adjusted = dict(zip(tests, adjusted_p_values([test.p_value for test in tests.values()]), strict=True))
-        findings: list[DriftFinding] = []
         for column in self.spec.variables:
             if column not in samples:
-                findings.append(_not_once(column, names.count(column)))
+                yield _not_once(column, names.count(column))
                 continue
             if column in tests:
-                findings.append(_judge(column, tests[column], adjusted[column], len(tests), policy))
-            findings += _on_values(column, self.samples[column], samples[column], policy)
-        findings += [_added(column) for column in names if column not in self.spec.columns]
-        findings += self._on_rows(frame, policy)
-        return DriftReport(tuple(findings), self.rows, len(frame))
+                yield _judge(column, tests[column], adjusted[column], len(tests), policy)
+            yield from _on_values(column, self.samples[column], samples[column], policy)
+        yield from (_added(column) for column in names if column not in self.spec.columns)
 
-    def _on_rows(self, frame: pd.DataFrame, policy: DriftPolicy) -> Iterator[DriftFinding]:
+    def _on_rows(
+        self, frame: pd.DataFrame, policy: DriftPolicy, served: int | None, misfits: Mapping[str, int]
+    ) -> Iterator[DriftFinding]:
         names = list(frame.columns)
         if any(names.count(column) != 1 for column in self.spec.columns):
             return  # rows cannot be checked by a spec whose columns are not there, which is a finding already
-        share, most = _left_out(frame, self.spec)
+        share, most = _left_out(frame, self.spec, served, misfits)
         rise = share - self.left_out
-        reason = f"{percent(share)} of rows break the spec, {percent(self.left_out)} in the reference{most}"
+        reason = f"{percent(share)} of the rows served were left out, {percent(self.left_out)} in the reference{most}"
         drifted = _reaches(rise, LEFT_OUT_RISE) and policy.rule is DriftRule.BH
         yield DriftFinding(ROWS, "left_out", share, None, rise, LEFT_OUT_RISE, drifted, reason)
 
@@ -173,15 +186,17 @@ def _reader(column: str, spec: Spec) -> type[NumericSample] | type[CategoricalSa
     return NumericSample if column in spec.numeric else CategoricalSample
 
 
-def _left_out(frame: pd.DataFrame, spec: Spec) -> tuple[float, str]:
-    """Return the share of rows that do not fit or break the spec, and words on the rule broken most often."""
+def _left_out(frame: pd.DataFrame, spec: Spec, served: int | None, misfits: Mapping[str, int]) -> tuple[float, str]:
+    """Return the share of the rows served that do not fit or break the spec, and words on the rule most often broken.
+
+    Rows that broke one of `misfits` are in `served` and no longer in the frame.
+    """
+    rows = len(frame) if served is None else served
     fitting = typed(frame, spec)
     checked = check(fitting.frame, spec)
-    broken = {**fitting.misfits, **checked.broken}
-    if not broken:
-        return 0.0, ""
-    rule, count = max(broken.items(), key=lambda item: item[1])
-    return 1 - len(checked.kept) / len(frame), f"; most often: {rule} ({count:,} of {len(frame):,})"
+    broken = Counter(misfits) + Counter(fitting.misfits) + Counter(checked.broken)
+    most = "".join(f"; most often since {rule} ({count:,} of {rows:,} rows)" for rule, count in broken.most_common(1))
+    return 1 - len(checked.kept) / rows if rows else 0.0, most
 
 
 def _test(reference: Sample, current: Sample, policy: DriftPolicy) -> _Test | None:
@@ -273,7 +288,7 @@ def _not_once(column: str, times: int) -> DriftFinding:
 
 
 def _added(column: str) -> DriftFinding:
-    return DriftFinding(str(column), "schema", 1.0, None, 1.0, 1.0, True, "the column is not in the spec")
+    return DriftFinding(str(column), "schema", 1.0, None, 1.0, 1.0, True, "the column is not in the reference")
 
 
 def _reaches(share: float, threshold: float) -> bool:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gauntlet.domain.drift_samples import CategoricalSample, NumericSample
+from gauntlet.domain.errors import Final
 from gauntlet.domain.spec import Spec
 
 FORMAT = "gauntlet-drift-profile"
@@ -21,7 +22,7 @@ Sample = NumericSample | CategoricalSample
 Content = tuple[Spec, dict[str, Sample], int, float]
 
 
-class DriftFileError(ValueError):
+class DriftFileError(Final):
     """Bytes are no drift profile that this version can read."""
 
 

@@ -18,6 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from gauntlet.domain.errors import Final
 from gauntlet.domain.spec import Spec, Task
 
 # Small enough that 5-fold cross-validation on thousands of rows takes about a second a candidate. Early stopping is
@@ -44,7 +45,7 @@ _ESTIMATORS: Mapping[Task, Mapping[str, Callable[[int], BaseEstimator]]] = {
 _TREES = ("random_forest", "hist_gradient_boosting")
 
 
-class RecipeError(ValueError):
+class RecipeError(Final):
     """A candidate cannot be made from its name."""
 
 

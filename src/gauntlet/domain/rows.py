@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.domain.columns import Mask, as_categories, as_numbers
+from gauntlet.domain.errors import Final
 from gauntlet.domain.spec import Spec
 
 LISTED_CATEGORIES = 10
 """A rule spells a column's categories out up to this many."""
 
 
-class RowsError(ValueError):
+class RowsError(Final):
     """A frame cannot be read by its spec at all."""
 
 

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
+from gauntlet.domain.errors import Final
 from gauntlet.domain.spec_rules import BUILT_IN_CANDIDATES, METRICS, Task, broken_rules, did_you_mean, sentence
 
 __all__ = ["BUILT_IN_CANDIDATES", "METRICS", "Range", "Spec", "SpecError", "Task", "Thresholds"]
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Strict()]
 Share = Annotated[float, Strict(), Field(gt=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class SpecError(ValueError):
+class SpecError(Final):
     """A spec file breaks rules: `errors` holds (key, text) for each, `name` the spec."""
 
     def __init__(self, name: str, errors: tuple[tuple[str, str], ...]) -> None:
@@ -72,13 +72,13 @@ class Spec(_Part):
     thresholds: Thresholds = Thresholds()
 
     @classmethod
-    def parse(cls, name: str, text: str) -> Spec:
-        """Return the spec in TOML `text`; raise SpecError with every error, by key."""
+    def parse(cls, name: str, text: str | bytes) -> Spec:
+        """Return the spec in TOML, as text or as the file's bytes; raise SpecError with every error, by key."""
         try:
-            raw = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            remedy = "Mend the file at that place."
-            raise SpecError(name, (("(file)", sentence("must be TOML", f'"{error}"', remedy)),)) from None
+            raw = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number too long, lists too deep
+            found = sentence("must be TOML in UTF-8", f'"{error}"', "Mend the file at that place.")
+            raise SpecError(name, (("(file)", found),)) from None
         return cls._checked(name, raw)
 
     @classmethod

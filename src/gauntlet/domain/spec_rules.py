@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from gauntlet.domain.schedule import PRESETS, is_schedule
+
 
 class Task(StrEnum):
     """What is predicted: a number or a category."""
@@ -31,7 +33,7 @@ RESERVED_COLUMNS = ("row_id", "arm")
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-PACKAGE_FILE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!/)(?!.*\.\.).+")
+PACKAGE_FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:(?!/)(?!.*\.\.).+")
 
 Error = tuple[str, str]
 
@@ -55,6 +57,7 @@ def broken_rules(name: str, raw: Mapping[str, Any]) -> list[Error]:
     return [
         *_name(name),
         *_data(raw),
+        *_schedule(raw),
         *_ranges(raw),
         *_categories(columns),
         *_column_names(columns, raw.get("key")),
@@ -104,11 +107,18 @@ def _data(raw: Mapping[str, Any]) -> Iterator[Error]:
     if not isinstance(data, str):
         return
     if ":" in data and not PACKAGE_FILE.fullmatch(data):
-        rule = "must be PACKAGE:FILE with a file inside the package"
+        rule = "must be PACKAGE:FILE with a file inside a top-level package"
         yield "data", sentence(rule, f'"{data}"', 'For example "plotnine:data/diamonds.csv".')
     if not data.endswith((".csv", ".parquet")):
         rule = "must name a CSV or parquet file"
         yield "data", sentence(rule, f'"{data}"', "Let the name end with .csv or .parquet.")
+
+
+def _schedule(raw: Mapping[str, Any]) -> Iterator[Error]:
+    schedule = raw.get("schedule")
+    if isinstance(schedule, str) and not is_schedule(schedule):
+        rule = f"must be empty, one of {', '.join(PRESETS)}, or cron's five fields that come true on some day"
+        yield "schedule", sentence(rule, f'"{schedule}"', 'For example "30 6 * * mon-fri".')
 
 
 def _ranges(raw: Mapping[str, Any]) -> Iterator[Error]:
@@ -116,7 +126,7 @@ def _ranges(raw: Mapping[str, Any]) -> Iterator[Error]:
     for column, bounds in numeric.items() if isinstance(numeric, dict) else ():
         low, high = (bounds.get("min"), bounds.get("max")) if isinstance(bounds, dict) else (None, None)
         if isinstance(low, int | float) and isinstance(high, int | float) and low >= high:
-            text = sentence("min must be less than max", f"min = {low:g}, max = {high:g}", "Exchange or widen them.")
+            text = sentence("min must be less than max", f"min = {low}, max = {high}", "Exchange or widen them.")
             yield f"numeric.{column}", text
 
 

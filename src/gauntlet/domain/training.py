@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,18 @@ import skops.io
 from joblib import parallel_config
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
+from skops.io.exceptions import UntrustedTypesFoundException
 from threadpoolctl import threadpool_limits
 
+from gauntlet.domain.errors import Final
 from gauntlet.domain.recipes import pipeline
 from gauntlet.domain.scores import Floats, losses, metrics
 from gauntlet.domain.spec import Spec, Task
 
-__all__ = ["CandidateResult", "Training", "TrainingError", "load_model", "losses", "metrics", "predict", "train"]
+__all__ = [
+    "CandidateResult", "Training", "TrainingError", "UntrustedModelError", "load_model", "losses", "metrics", "predict",
+    "train",
+]  # fmt: skip
 
 FOLDS = 5
 MIN_ROWS = 2 * FOLDS
@@ -37,8 +42,12 @@ Both run no code when loaded, but a forged one can crash the process that predic
 """
 
 
-class TrainingError(ValueError):
+class TrainingError(Final):
     """The rows cannot be trained on."""
+
+
+class UntrustedModelError(Final):
+    """A model file holds types that nobody has said may be loaded; nothing in it was run."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +107,21 @@ def predict(model: Any, frame: pd.DataFrame, spec: Spec) -> Floats:
     return probabilities
 
 
-def load_model(data: bytes, spec: Spec) -> Any:
-    """Return a model from skops bytes; types beyond TRUSTED_TYPES and the spec's own raise skops' error, unread."""
-    return skops.io.loads(data, trusted=[*TRUSTED_TYPES, *spec.trusted_types])
+def load_model(data: bytes, trusted_types: Sequence[str]) -> Any:
+    """Return a model from skops bytes; `trusted_types` name what may be loaded beyond TRUSTED_TYPES.
+
+    Take them from the spec's file, never from what is kept with the model: whoever can write the one could name
+    types in the other. Raises UntrustedModelError, before anything is loaded, when another type is in the file.
+    """
+    trusted = [*TRUSTED_TYPES, *trusted_types]
+    try:
+        return skops.io.loads(data, trusted=trusted)
+    except UntrustedTypesFoundException:
+        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
+        raise UntrustedModelError(
+            f"a model file must hold trusted types only; found {', '.join(unknown)}. "
+            "If they are your own, name them in trusted_types of the spec's file; else train a new model."
+        ) from None
 
 
 def _cross_validate(

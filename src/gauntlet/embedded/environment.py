@@ -9,6 +9,8 @@ from gauntlet.embedded.layout import AIRFLOW_MIGRATE, API_SERVER, DAG_PROCESSOR,
 from gauntlet.embedded.secrets import Secrets, airflow_password_file
 
 ADMIN = "admin"
+SERVICE = "GAUNTLET_SERVICE"
+"""Tells a process that it is one of the stack's services, whose environment is complete."""
 HOST = "127.0.0.1"
 
 # All that a service takes over from the shell that started the stack: settings of another Airflow or MLflow, PYTHONPATH
@@ -50,6 +52,7 @@ def service_environment(
     """Return the whole environment of a service; `shell` is that of whoever started the stack."""
     env = {name: shell[name] for name in _TAKEN_OVER if name in shell}
     env |= {
+        SERVICE: service,
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": f"{HOST},localhost",
         "no_proxy": f"{HOST},localhost",

@@ -88,7 +88,7 @@ def _run_postgres(layout: Layout, config: StackConfig, parent: int) -> None:
         os.setgid(place.account.gid)
         os.setuid(place.account.uid)
     _die_with_parent(signal.SIGINT, parent)  # a change of user takes it back, so it comes after
-    command = place.command(config.postgres_port)
+    command = place.command(config.postgres_port, config.router_workers)
     env = {name: os.environ[name] for name in ("PATH", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
     os.execve(command[0], command, env)  # noqa: S606
 

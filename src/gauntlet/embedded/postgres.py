@@ -23,6 +23,10 @@ from gauntlet.embedded.layout import Layout
 
 # The marker by which `make clean` knows a folder outside the state folder as ours.
 MARKER = "gauntlet-home"
+# What Airflow, MLflow and the ledger's clients need together at most: Postgres's own default.
+OTHERS_CONNECTIONS = 100
+# As many as a worker of the router keeps (CONNECTIONS in app/router/store.py).
+ROUTER_CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,11 @@ class Place:
         """The data folder (PGDATA)."""
         return self.folder / "data"
 
-    def command(self, port: int) -> list[str]:
+    def command(self, port: int, router_workers: int = 2) -> list[str]:
         """Return the server's command line; argv[0] is a full path, from which it finds its own files."""
         settings = {
+            # Not simply the most there can be: each costs memory, and on macOS an open file.
+            "max_connections": str(OTHERS_CONNECTIONS + ROUTER_CONNECTIONS * router_workers),
             "listen_addresses": HOST,
             "port": str(port),
             "unix_socket_directories": "",
@@ -65,7 +71,11 @@ class Place:
 
 
 def account() -> Account:
-    """Return the user who runs Postgres: this one, or for root, whom Postgres refuses, `postgres` or `nobody`."""
+    """Return the user who runs Postgres: this one, or for root, whom Postgres refuses, `postgres` or `nobody`.
+
+    `nobody` comes last: the database folder is closed to all but its owner (0700), and every other program that runs
+    as `nobody` is its owner, too. A user `postgres` on the machine keeps it to the database.
+    """
     if os.geteuid() != 0:
         return Account("", os.geteuid(), os.getegid())
     for name in ("postgres", "nobody"):

@@ -16,7 +16,7 @@ from gauntlet.jobs.frames import row_ids, to_parquet
 from gauntlet.jobs.ports import ArmSample, Version
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Refused, Results, Run, StepResult
-from gauntlet.jobs.snapshot import require_usable
+from gauntlet.jobs.snapshot import require_same_spec, require_usable
 
 Floats = npt.NDArray[np.float64]
 ARMS = ("a", "b")
@@ -35,9 +35,10 @@ class ScoredRows:
 
 def ab_test(run: Run, ports: Ports, results: Results) -> StepResult:
     """Score the A/B rows with both models and decide by the policy; production is not touched here."""
-    name, model = run.spec.name, run.names.model
-    champion = require_version(ports, name, model, results[Step.CHECK_PRODUCTION_VERSION]["version"])
-    challenger = require_version(ports, name, model, results[Step.TRAIN_NEW_MODEL]["version"])
+    name = run.spec.name
+    require_same_spec(run, results)
+    champion = require_version(ports, name, results[Step.CHECK_PRODUCTION_VERSION]["version"])
+    challenger = require_version(ports, name, results[Step.TRAIN_NEW_MODEL]["version"])
     sample = ports.traffic.test_rows(name, results[Step.TAKE_SNAPSHOT]["drift_cols"])
     scored = _score(run.spec, ports, sample, champion, challenger)
     comparison = _compare(run, ports, scored, champion, challenger)
@@ -46,6 +47,8 @@ def ab_test(run: Run, ports: Ports, results: Results) -> StepResult:
     return StepResult(
         data={
             "decision": decision.to_dict(),
+            "policy": run.promotion_policy.to_dict(),
+            "policy_sha256": run.promotion_policy.sha256(),
             "comparison": comparison.to_dict(),
             "metrics": _arm_metrics(run.spec, scored),
             "traffic": sample.traffic,
@@ -88,15 +91,26 @@ def _score(spec: Spec, ports: Ports, sample: ArmSample, champion: Version, chall
 
 
 def _predict(ports: Ports, version: Version, spec: Spec, frame: pd.DataFrame) -> Floats:
-    """Score with the spec the version was trained by; it must still speak of the same target."""
+    """Score with the spec the version was trained by, which must still fit the rows that are served."""
     own = Spec.from_json(version.spec_json)
+    _require_same_problem(version.version, own, spec)
+    model = training.load_model(ports.registry.model_bytes(version), spec.trusted_types)
+    return training.predict(model, frame, own)
+
+
+def _require_same_problem(version: int, own: Spec, spec: Spec) -> None:
     if (own.target, own.task, own.classes) != (spec.target, spec.task, spec.classes):
         raise Refused(
-            f"Champion and challenger must predict the same target; version {version.version} predicts {own.target} "
+            f"Champion and challenger must predict the same target; version {version} predicts {own.target} "
             f"({own.task}), the spec now says {spec.target} ({spec.task}). Give the new problem a spec of its own."
         )
-    model = training.load_model(ports.registry.model_bytes(version), own)
-    return training.predict(model, frame, own)
+    gone = [*set(own.numeric_features) - set(spec.numeric), *set(own.categorical_features) - set(spec.categorical)]
+    if gone:
+        raise Refused(
+            f"A spec must serve what its champion reads; version {version} reads {', '.join(sorted(gone))}, which the "
+            "spec no longer has, or has as another kind. Put it back, or drop the alias `production` to train a first "
+            "model."
+        )
 
 
 def _compare(run: Run, ports: Ports, scored: ScoredRows, champion: Version, challenger: Version) -> Comparison:

@@ -7,22 +7,23 @@ from gauntlet.domain.drift import DriftProfile, DriftReport
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
-from gauntlet.jobs.snapshot import load_snapshot, require_usable_snapshot, stored_snapshot
+from gauntlet.jobs.snapshot import load_snapshot, require_same_spec, require_usable_snapshot, stored_snapshot
 
 
 def compare_distributions(run: Run, ports: Ports, results: Results) -> StepResult:
     """Compare every row whose types fit with the champion's reference; the report is kept whatever comes next."""
     spec = run.spec
+    require_same_spec(run, results)
     champion = results[Step.CHECK_PRODUCTION_VERSION]
-    version = require_version(ports, spec.name, run.names.model, champion["version"])
+    version = require_version(ports, spec.name, champion["version"])
     profile = DriftProfile.from_bytes(ports.store.get(version.profile))
     snapshot = stored_snapshot(results)
     _, frame = load_snapshot(ports.store, snapshot)
-    report = profile.compare(frame, run.drift_policy)
+    taken = results[Step.TAKE_SNAPSHOT]
+    report = profile.compare(frame, run.drift_policy, served=taken["served"], misfits=taken["misfits"])
     ports.ledger.add_drift_report(spec.name, run.key, version.version, snapshot, report.to_dict())
     if run.log_details:
-        left_out = results[Step.TAKE_SNAPSHOT]["left_out"]
-        ports.tracking.log_drift(run.names, run.key, version.version, report, left_out)
+        ports.tracking.log_drift(run.names, run.key, version.version, report, taken["left_out"])
     require_usable_snapshot(len(rows.check(frame, spec).kept), results, "current")
     return StepResult(data=_digest(report))
 

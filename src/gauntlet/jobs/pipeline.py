@@ -40,7 +40,7 @@ TASKS: Mapping[Step, Task] = {
     Step.AB_TEST: Task(ab_test, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL)),
     Step.MODEL_TO_PROD: Task(model_to_prod, (Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL, Step.AB_TEST)),
     Step.SET_NEW_PROD_MODEL: Task(set_new_prod_model),
-    Step.SUMMARY: Task(summary, (Step.CHECK_PRODUCTION_VERSION, Step.COMPARE_DISTRIBUTIONS)),
+    Step.SUMMARY: Task(summary, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION, Step.COMPARE_DISTRIBUTIONS)),
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gauntlet.domain.errors import Mendable
+
 if TYPE_CHECKING:  # the records are passed around by commands that need none of the heavy libraries
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -19,11 +21,11 @@ if TYPE_CHECKING:  # the records are passed around by commands that need none of
     from gauntlet.domain.verdict import Verdict
 
 
-class StoreError(RuntimeError):
+class StoreError(Mendable):
     """A store answered, and what it holds is not what the caller was promised."""
 
 
-class ServiceAway(RuntimeError):
+class ServiceAway(Mendable):
     """A service did not answer; nothing may be concluded from that, so the step fails and is tried again."""
 
 

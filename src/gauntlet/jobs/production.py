@@ -25,29 +25,28 @@ def reconcile(ports: Ports, spec: str, names: Names) -> Production | None:
             return production
         if shown not in (truth, projected[0] if projected else None):
             _adopt(ports, spec, names, truth, shown)
-        return _project(ports, spec, names, shown)
+        return _project(ports, spec, names)
 
 
-def require_version(ports: Ports, spec: str, model: str, number: int) -> Version:
-    """The full record of a version, from the ledger or else from the registry; Refused when neither has it."""
-    version = ports.ledger.version(spec, number) or ports.registry.describe(model, number)
+def require_version(ports: Ports, spec: str, number: int) -> Version:
+    """The full record of a version, from the ledger alone: anyone may write the registry's tags. Else Refused."""
+    version = ports.ledger.version(spec, number)
     if version is None:
         raise Refused(
-            f"A champion needs the snapshot and drift profile it was trained with; version {number} of model {model} "
-            "was not made by this pipeline and has neither. Point the alias `production` at a version that was, or "
-            "drop it to train a first model."
+            f"A champion needs the snapshot and drift profile it was trained with; version {number} of spec {spec} is "
+            "not in the ledger, so this pipeline did not make it. Point the alias `production` at a version that it "
+            "made, or drop the alias to train a first model."
         )
-    return ports.ledger.add_version(version)
+    return version
 
 
-def _project(ports: Ports, spec: str, names: Names, shown: int | None) -> Production | None:
+def _project(ports: Ports, spec: str, names: Names) -> Production | None:
     production = ports.ledger.production(spec)
     version = production.version if production else None
     previous = ports.ledger.previous(spec)
     if previous is not None and ports.registry.describe(names.model, previous) is None:
         previous = None  # deleted in the registry: an alias cannot name it
-    if version != shown:
-        ports.registry.set_alias(names.model, Alias.PRODUCTION, version)
+    ports.registry.set_alias(names.model, Alias.PRODUCTION, version)  # also when it is right: its stage may not be
     ports.registry.set_alias(names.model, Alias.PREVIOUS, previous)
     ports.ledger.mark_projected(spec, version)
     return production

@@ -31,8 +31,9 @@ def train_compare(_: Run, __: Ports, results: Results) -> StepResult:
 
 def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
     """Put the first model in production, unless another run was quicker."""
-    first = require_version(ports, run.spec.name, run.names.model, results[Step.TRAIN_INITIAL_MODEL]["version"])
-    ports.ledger.settle(_case(run, None, first, FIRST_MODEL, {}))
+    first = require_version(ports, run.spec.name, results[Step.TRAIN_INITIAL_MODEL]["version"])
+    policy = run.promotion_policy.to_dict(), run.promotion_policy.sha256()
+    ports.ledger.settle(_case(run, None, first, FIRST_MODEL, policy, {}))
     reconcile(ports, run.spec.name, run.names)
     return StepResult()
 
@@ -40,12 +41,13 @@ def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
 def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
     """Settle the verdict in the ledger, drop `staging`, log the comparison; choose by what was settled."""
     name, model = run.spec.name, run.names.model
-    champion = require_version(ports, name, model, results[Step.CHECK_PRODUCTION_VERSION]["version"])
-    challenger = require_version(ports, name, model, results[Step.TRAIN_NEW_MODEL]["version"])
+    champion = require_version(ports, name, results[Step.CHECK_PRODUCTION_VERSION]["version"])
+    challenger = require_version(ports, name, results[Step.TRAIN_NEW_MODEL]["version"])
     test = results[Step.AB_TEST]
     reconcile(ports, name, run.names)  # an alias moved by hand since the test makes the verdict INVALID
     decision = Decision.from_dict(test["decision"])
-    entry = ports.ledger.settle(_case(run, champion, challenger, decision, test))
+    policy = test["policy"], test["policy_sha256"]  # as they were when the test was made
+    entry = ports.ledger.settle(_case(run, champion, challenger, decision, policy, test))
     if ports.registry.alias(model, Alias.STAGING) == challenger.version:
         ports.registry.set_alias(model, Alias.STAGING, None)
     if run.log_details:
@@ -60,7 +62,12 @@ def set_new_prod_model(run: Run, ports: Ports, _: Results) -> StepResult:
 
 
 def _case(
-    run: Run, champion: Version | None, challenger: Version, decision: Decision, evidence: Mapping[str, Any]
+    run: Run,
+    champion: Version | None,
+    challenger: Version,
+    decision: Decision,
+    policy: tuple[Mapping[str, Any], str],
+    evidence: Mapping[str, Any],
 ) -> Case:
     return Case(
         spec=run.spec.name,
@@ -69,8 +76,8 @@ def _case(
         champion=champion,
         challenger=challenger,
         decision=decision,
-        policy=run.promotion_policy.to_dict(),
-        policy_sha256=run.promotion_policy.sha256(),
+        policy=policy[0],
+        policy_sha256=policy[1],
         evidence=evidence,
         code_version=run.code_version,
         decided_by=run.decided_by,
@@ -101,7 +108,7 @@ def _comparison_log(
             "reason": entry.reason,
             "rows": str(entry.rows),
             "snapshot_sha256": challenger.snapshot.sha256,
-            "policy_sha256": run.promotion_policy.sha256(),
+            "policy_sha256": test["policy_sha256"],
         },
         metrics=metrics,
         a_data=_arm(tested, "a"),

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from gauntlet.domain.drift import DriftPolicy
+from gauntlet.domain.errors import Final
 from gauntlet.domain.promotion import PromotionPolicy
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.ports import Ledger, Names, ObjectStore, Registry, Tracking, Traffic
 
 
-class Refused(RuntimeError):
+class Refused(Final):
     """The run must not go on, and trying again would not help."""
 
 

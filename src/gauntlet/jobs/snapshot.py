@@ -1,5 +1,6 @@
 """The snapshot: rows of the training pool, kept as one immutable object."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from gauntlet.jobs.frames import from_parquet, to_parquet
 from gauntlet.jobs.ports import ObjectStore, Stored
 from gauntlet.jobs.run import Ports, Refused, Results, Run, StepResult
 
+log = logging.getLogger(__name__)
 LEFT_OUT_LIMIT = 0.20
 
 
@@ -19,13 +21,18 @@ def take_snapshot(run: Run, ports: Ports, _: Results) -> StepResult:
     typed = rows.typed(sample.frame, run.spec)
     stored = ports.store.put(f"snapshots/{run.spec.name}", "parquet", to_parquet(typed.frame))
     checked = rows.check(typed.frame, run.spec)
+    left_out = {**typed.misfits, **checked.broken}
+    for rule, count in left_out.items():
+        log.info("left out: %d of %d rows, since %s", count, len(sample.frame), rule)
     return StepResult(
         data={
+            "spec": run.spec.to_json(),
             "uri": stored.uri,
             "sha256": stored.sha256,
             "served": len(sample.frame),
             "rows": len(typed.frame),
-            "left_out": {**typed.misfits, **checked.broken},
+            "misfits": dict(typed.misfits),
+            "left_out": left_out,
             "drift_cols": columns,
             "traffic": sample.traffic,
         }
@@ -36,6 +43,14 @@ def stored_snapshot(results: Results) -> Stored:
     """The snapshot that this run took."""
     data = results[Step.TAKE_SNAPSHOT]
     return Stored(data["uri"], data["sha256"])
+
+
+def require_same_spec(run: Run, results: Results) -> None:
+    """Refuse to go on with a spec that was edited while the run was under way."""
+    if results[Step.TAKE_SNAPSHOT]["spec"] != run.spec.to_json():
+        raise Refused(
+            f"A run must keep the spec it started with; {run.spec.name} was edited meanwhile. Start a new run."
+        )
 
 
 def load_snapshot(store: ObjectStore, stored: Stored) -> tuple[bytes, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 
+from gauntlet.domain.drift import ROWS
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.ports import Entry
@@ -12,7 +13,7 @@ log = logging.getLogger(__name__)
 
 def summary(run: Run, ports: Ports, results: Results) -> StepResult:
     """Say in one line what happened, from what the ledger settled and what the drift check found."""
-    line = _line(run, results, ports.ledger.settled(run.spec.name, run.key))
+    line = _line(run, results, ports.ledger.settled(run.spec.name, run.key)) + _left_out(results)
     log.info("%s: %s", run.spec.name, line)
     return StepResult(data={"line": line})
 
@@ -24,8 +25,8 @@ def _line(run: Run, results: Results, entry: Entry | None) -> str:
         judged = f"no drift in {drift['judged']} findings on {drift['rows']:,} rows" if drift else "nothing compared"
         return f"{judged}; champion v{champion} stays, nothing was trained."
     if entry.champion is None:
-        return f"{entry.verdict}: v{entry.challenger} — {entry.reason}"
-    why = f"drift in {', '.join(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
+        return f"{entry.verdict}: v{entry.challenger}, {entry.reason}."
+    why = f"drift in {_named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
     if run.force_retrain and drift and drift["drifted"]:
         why += " (and retrain forced)"
     outcome = {
@@ -33,3 +34,16 @@ def _line(run: Run, results: Results, entry: Entry | None) -> str:
         Verdict.INVALID: "the test does not count, production is as it was",
     }.get(entry.verdict or Verdict.INVALID, f"champion v{entry.champion} stays")
     return f"{why}; {entry.verdict}: {entry.reason}; {outcome}."
+
+
+def _named(columns: list[str]) -> str:
+    return ", ".join("the rows left out" if column == ROWS else column for column in columns)
+
+
+def _left_out(results: Results) -> str:
+    taken = results[Step.TAKE_SNAPSHOT]
+    if not taken["left_out"]:
+        return ""
+    rule, count = max(taken["left_out"].items(), key=lambda item: item[1])
+    others = " and more" if len(taken["left_out"]) > 1 else ""
+    return f" Left out of {taken['served']:,} training rows: {count:,} ({rule}){others}."

@@ -1,9 +1,11 @@
 """What only a real MLflow server can show: runs, artifacts, stages, tampering, and a server that is wrong or away."""
 
+import json
 import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -113,7 +115,7 @@ def test_a_trained_classification_is_shown_and_loads(
     assert training.best == "hist_gradient_boosting"
     candidate = replace(make_candidate(names, "run"), spec=spec, training=training)
     version = registry.publish(candidate, log_details=True)
-    model = load_model(registry.model_bytes(version), spec)
+    model = load_model(registry.model_bytes(version), spec.trusted_types)
     assert (predict(model, frame, spec) == predict(training.model, frame, spec)).all()
     runs = {run.info.run_name: run.info.run_id for run in runs_of(client, names.experiment)}
     for recipe in spec.candidates:
@@ -209,6 +211,20 @@ def test_stages_follow_the_aliases_without_a_warning(
     assert not [warning for warning in recwarn if "stage" in str(warning.message).lower()]
 
 
+def test_stages_follow_an_alias_that_a_person_moved_or_dropped(
+    client: MlflowClient, registry: MlflowRegistry, names: Names
+) -> None:
+    for key in ("a", "b"):
+        registry.publish(make_candidate(names, key), log_details=False)
+    registry.set_alias(names.model, "production", 1)
+    client.set_registered_model_alias(names.model, "production", "2")
+    registry.set_alias(names.model, "production", 2)
+    assert client.get_model_version(names.model, "2").current_stage == "Production"
+    client.delete_registered_model_alias(names.model, "production")
+    registry.set_alias(names.model, "production", None)
+    assert client.get_model_version(names.model, "2").current_stage == "Archived"
+
+
 def test_a_drift_report_is_logged_once(client: MlflowClient, mlflow_uri: str, names: Names) -> None:
     finding = DriftFinding(
         column="size (cm)",
@@ -264,23 +280,62 @@ def test_a_comparison_is_logged_once_and_a_killed_one_again(
     assert "b_data.json" in {file.path for file in client.list_artifacts(run_id)}
 
 
-class _NotMlflow(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_error(404, "Not Found")
+@contextmanager
+def answering(status: int, body: str) -> Iterator[str]:
+    """Yield the URI of a server that gives everybody this answer."""
 
-    do_POST = do_GET  # noqa: N815
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
 
-    def log_message(self, *_: Any) -> None:
-        pass
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
 def not_mlflow() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _NotMlflow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with answering(404, "<h1>Not Found</h1>") as uri:
+        yield uri
+
+
+def test_what_mlflow_refuses_is_told_in_its_own_words(mlflow_uri: str, registry: MlflowRegistry) -> None:
+    with pytest.raises(StoreError) as info:
+        registry.find("it's", "a" * 6000)
+    said = str(info.value)
+    assert said.startswith(f'MLflow at {mlflow_uri} must take what it is asked; it refused: "INVALID_PARAMETER_VALUE: ')
+    assert said.endswith('". Correct what it names.')
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "INVALID_PARAMETER_VALUE", StoreError),
+        (403, "PERMISSION_DENIED", StoreError),
+        (400, "BAD_REQUEST", ServiceAway),  # how MLflow calls trouble with its database
+        (429, "REQUEST_LIMIT_EXCEEDED", ServiceAway),
+        (500, "INTERNAL_ERROR", ServiceAway),
+        (503, "TEMPORARILY_UNAVAILABLE", ServiceAway),
+    ],
+)
+def test_a_refusal_is_told_from_trouble_that_passes(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, error: type[Exception]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    body = json.dumps({"error_code": code, "message": "so it is"})
+    with answering(status, body) as uri, pytest.raises(error, match=f"{uri} .*so it is"):
+        MlflowRegistry(uri).has_model("Model")
 
 
 def test_a_wrong_server_is_not_an_empty_registry(not_mlflow: str) -> None:

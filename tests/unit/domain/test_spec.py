@@ -121,7 +121,7 @@ def test_every_error_is_told_at_once() -> None:
             'titel: is not a key of a spec; found "titel". Did you mean "title"?',
             "name: the file's name must be 1 to 63 of a-z, 0-9 and _, beginning with a letter; "
             'found "Houses". Rename the file.',
-            'data: must be PACKAGE:FILE with a file inside the package; found "s3://bucket/houses". '
+            'data: must be PACKAGE:FILE with a file inside a top-level package; found "s3://bucket/houses". '
             'For example "plotnine:data/diamonds.csv".',
             'data: must name a CSV or parquet file; found "s3://bucket/houses". '
             "Let the name end with .csv or .parquet.",
@@ -185,6 +185,20 @@ def test_every_error_is_told_at_once() -> None:
             "must be a column of its own, neither numeric nor categorical nor the router's; "
             'found "town". Remove it from the other table, or name another column.',
         ),
+        (
+            "seed = 7",
+            'schedule = "every tuesday"',
+            "schedule",
+            "must be empty, one of @hourly, @daily, @weekly, @monthly, @quarterly, @yearly, @once, @continuous, or "
+            'cron\'s five fields that come true on some day; found "every tuesday". For example "30 6 * * mon-fri".',
+        ),
+        (
+            'data = "houses.csv"',
+            'data = "towns.germany:houses.csv"',
+            "data",
+            'must be PACKAGE:FILE with a file inside a top-level package; found "towns.germany:houses.csv". '
+            'For example "plotnine:data/diamonds.csv".',
+        ),
         ("seed = 7", "schedule = 5", "schedule", "must be text; found 5. Write it in quotes."),
         (
             "seed = 7",
@@ -237,7 +251,40 @@ def test_a_target_needs_features_and_a_class_needs_another() -> None:
 def test_text_that_is_no_toml_is_one_error() -> None:
     ((key, text),) = errors_of("title = = 3")
     assert key == "(file)"
-    assert text.startswith('must be TOML; found "Invalid value (at line 1, column 9)"')
+    assert text.startswith('must be TOML in UTF-8; found "Invalid value (at line 1, column 9)"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOUSES.replace("house", "Häuschen").encode("latin-1"),
+        HOUSES.encode("utf-16"),
+        HOUSES.encode("utf-8-sig"),
+        "seed = " + "9" * 5000,
+        "segments = " + "[" * 5000,
+    ],
+    ids=["latin-1", "utf-16", "byte order mark", "endless number", "endless lists"],
+)
+def test_a_file_that_cannot_be_read_is_one_error(text: str | bytes) -> None:
+    with pytest.raises(SpecError) as caught:
+        Spec.parse("houses", text)
+    ((key, found),) = caught.value.errors
+    assert key == "(file)"
+    assert found.startswith("must be TOML in UTF-8; found ")
+    assert found.endswith(". Mend the file at that place.")
+
+
+def test_a_file_is_read_as_utf_8() -> None:
+    text = HOUSES.replace("Price of a house", "Häuschen")
+    assert Spec.parse("houses", text.encode()) == Spec.parse("houses", text)
+    assert Spec.parse("houses", text.encode()).title == "Häuschen"
+
+
+def test_a_range_of_endless_numbers_is_an_error_by_its_key() -> None:
+    assert tuple(sorted({key for key, _ in errors_of(HOUSES.replace("max = 500.5", "max = -" + "9" * 400))})) == (
+        "numeric.area",
+        "numeric.area.max",
+    )
 
 
 def test_an_error_crosses_processes() -> None:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from gauntlet.domain.recipes import RecipeError, pipeline
 from gauntlet.domain.rows import check, typed
 from gauntlet.domain.spec import BUILT_IN_CANDIDATES, Spec
-from gauntlet.domain.training import TRUSTED_TYPES, TrainingError, load_model, predict, train
+from gauntlet.domain.training import TRUSTED_TYPES, TrainingError, UntrustedModelError, load_model, predict, train
 
 from .conftest import house_rows, loan_rows
 
@@ -117,7 +117,7 @@ def test_every_built_in_model_is_saved_loaded_and_meets_new_categories(
         model = train(rows, with_candidates(spec, name), jobs=1).model
         data = skops.io.dumps(model)
         assert set(skops.io.get_untrusted_types(data=data)) <= set(TRUSTED_TYPES)
-        loaded = load_model(data, spec)
+        loaded = load_model(data, spec.trusted_types)
         assert predict(loaded, rows, spec).tobytes() == predict(model, rows, spec).tobytes()
         assert np.isfinite(predict(loaded, new, spec)).all()
 
@@ -177,10 +177,13 @@ def test_types_of_custom_models_must_be_named_in_the_spec(houses: Spec, factorie
     factories.make = lambda _: Doubling()  # type: ignore[attr-defined]
     rows = usable(house_rows(100), houses)
     data = skops.io.dumps(train(rows, with_candidates(houses, "my_models:make"), jobs=1).model)
-    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match=r"my_models\.Doubling"):
-        load_model(data, houses)
-    trusting = houses.model_copy(update={"trusted_types": ("my_models.Doubling",)})
-    assert np.isfinite(predict(load_model(data, trusting), rows, trusting)).all()
+    with pytest.raises(UntrustedModelError) as caught:
+        load_model(data, houses.trusted_types)
+    assert str(caught.value) == (
+        "a model file must hold trusted types only; found my_models.Doubling. "
+        "If they are your own, name them in trusted_types of the spec's file; else train a new model."
+    )
+    assert np.isfinite(predict(load_model(data, ["my_models.Doubling"]), rows, houses)).all()
 
 
 def test_factories_that_do_not_do(houses: Spec, loans: Spec, factories: types.ModuleType) -> None:

@@ -93,7 +93,7 @@ def test_a_service_sees_nothing_of_the_shell_that_could_change_it(tmp_path: Path
     config = replace(CONFIG, home=tmp_path)
     env = service_environment("airflow-scheduler", config, load_or_create(tmp_path), shell)
     assert env["PATH"] == "/bin"
-    assert env["AIRFLOW__CORE__PARALLELISM"] == "8"
+    assert env["AIRFLOW__CORE__PARALLELISM"] == "5"
     assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
     assert env["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "True"
     assert "PYTHONDONTWRITEBYTECODE" not in env

@@ -1,0 +1,169 @@
+"""Adapters and runs, put together from the settings. What is heavy is loaded when it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import subprocess
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gauntlet.bootstrap.catalogue import dag_id, load_spec, names, run_key
+from gauntlet.bootstrap.environment import ROOT, load_settings, reach_loopback_directly
+from gauntlet.domain.errors import Final
+from gauntlet.jobs.flow import FLOW, Step, branches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gauntlet.adapters.ledger import PostgresLedger
+    from gauntlet.adapters.router_client import RouterClient
+    from gauntlet.jobs.acts import Conductor
+    from gauntlet.jobs.ports import Production
+    from gauntlet.jobs.run import Ports, Run
+    from gauntlet.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def run_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
+    """Run one step inside an Airflow task: its data for the next steps, or the task id that a branch chooses."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from gauntlet.jobs.pipeline import TASKS
+
+    settings = load_settings()
+    task_instance, dag_run = context["ti"], context["dag_run"]
+    try:
+        run = make_run(settings, spec, run_key(dag_run.dag_id, dag_run.run_id), dict(context["params"]))
+        earlier = {other: task_instance.xcom_pull(task_ids=str(other)) for other in TASKS[step].reads}
+        given = {other: data for other, data in earlier.items() if data is not None}
+        began = time.monotonic()
+        result = TASKS[step].run(run, make_ports(settings), given)
+        log.info("the work of %s took %.3f s", step, time.monotonic() - began)
+    except Final as error:
+        raise AirflowFailException(str(error)) from error  # trying again would not help
+    return str(FLOW[step][result.outcome]) if branches(step) else dict(result.data)
+
+
+def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, Any]) -> Run:
+    """Return the run that `key` names, with the policies of the settings and the spec."""
+    from numpy.random import default_rng
+
+    from gauntlet.domain.drift import DriftPolicy, DriftRule
+    from gauntlet.domain.promotion import PromotionPolicy, PromotionRule
+    from gauntlet.jobs.run import Run
+
+    spec = load_spec(settings, spec_name)
+    own = spec.thresholds.model_dump(exclude_none=True)
+    test = {name: own[name] for name in ("min_rows", "mde") if name in own}
+    return Run(
+        key=key,
+        spec=spec,
+        names=names(settings, spec_name),
+        drift_policy=DriftPolicy(
+            rule=DriftRule(settings.drift_rule),
+            ks_pvalue=own.get("ks_pvalue", settings.ks_pvalue_threshold),
+            psi=own.get("psi", settings.psi_threshold),
+        ),
+        promotion_policy=PromotionPolicy(rule=PromotionRule(settings.promotion_rule), **test),
+        force_retrain=bool(params.get("force_retrain", False)),
+        simulate_drift=int(params.get("simulate_drift", 0)),
+        log_details=settings.mlflow_log,
+        threads=settings.training_threads,
+        code_version=code_version(),
+        decided_by=f"airflow {key}",
+        rng=default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])),
+    )
+
+
+def make_ports(settings: Settings) -> Ports:
+    """Return the adapters that the settings name; raises SettingsError when an address is missing."""
+    from gauntlet.adapters.ledger import PostgresLedger
+    from gauntlet.adapters.mlflow_registry import MlflowRegistry
+    from gauntlet.adapters.mlflow_tracking import MlflowTracking
+    from gauntlet.adapters.objects import open_store
+    from gauntlet.adapters.router_client import RouterClient
+    from gauntlet.jobs.run import Ports
+
+    settings.require("flask_url", "mlflow_tracking_uri", "gauntlet_database_url", "object_store")
+    reach_loopback_directly()
+    secret = settings.aws_secret_access_key
+    return Ports(
+        traffic=RouterClient(str(settings.flask_url)),
+        store=open_store(
+            str(settings.object_store),
+            endpoint=settings.mlflow_s3_endpoint_url,
+            key_id=settings.aws_access_key_id,
+            secret=secret.get_secret_value() if secret else None,
+        ),
+        registry=MlflowRegistry(str(settings.mlflow_tracking_uri)),
+        tracking=MlflowTracking(str(settings.mlflow_tracking_uri)),
+        ledger=PostgresLedger(database_url(settings)),
+    )
+
+
+def database_url(settings: Settings) -> str:
+    """Return the ledger's address; raises SettingsError when it is not set."""
+    settings.require("gauntlet_database_url")
+    assert settings.gauntlet_database_url is not None  # noqa: S101 - require() has just checked it
+    return settings.gauntlet_database_url.get_secret_value()
+
+
+def ledger(settings: Settings) -> PostgresLedger:
+    """Return the ledger."""
+    from gauntlet.adapters.ledger import PostgresLedger
+
+    return PostgresLedger(database_url(settings))
+
+
+def champions(settings: Settings) -> Mapping[str, Production]:
+    """Return what is in production, by spec."""
+    return ledger(settings).champions()
+
+
+def router(settings: Settings) -> RouterClient:
+    """Return the traffic router's client."""
+    from gauntlet.adapters.router_client import RouterClient
+
+    settings.require("flask_url")
+    return RouterClient(str(settings.flask_url))
+
+
+def conductor(
+    settings: Settings, spec: str | None, say: Callable[[str], None], doing: Callable[[str], None]
+) -> Conductor:
+    """Return what starts runs of a spec's DAG."""
+    from gauntlet.adapters.airflow_api import AirflowClient
+    from gauntlet.jobs.acts import Conductor
+
+    settings.require("airflow_url", "airflow_admin_password")
+    assert settings.airflow_admin_password is not None  # noqa: S101 - require() has just checked it
+    chosen = load_spec(settings, spec)
+    password = settings.airflow_admin_password.get_secret_value()
+    return Conductor(
+        scheduler=AirflowClient(str(settings.airflow_url), settings.airflow_admin_user, password),
+        traffic=router(settings),
+        ledger=ledger(settings),
+        spec=chosen,
+        dag=dag_id(settings, chosen.name),
+        run_key=run_key,
+        say=say,
+        doing=doing,
+    )
+
+
+@cache
+def code_version() -> str:
+    """Return the version of the product: that of the package, and the commit where it runs from a checkout."""
+    version = importlib.metadata.version("gauntlet")
+    try:
+        commit = subprocess.run(  # noqa: S603
+            ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"],  # noqa: S607
+            capture_output=True, text=True, timeout=5, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{commit}"

@@ -97,7 +97,7 @@ class Views:
         except Refused as refused:
             # It was right when it was stored: the data have changed since.
             rule = f"The stored traffic no longer fits the data: {refused.rule}"
-            raise Refused(409, rule, refused.found, "POST /traffic what fits.") from refused
+            raise Refused(409, rule, refused.found, "POST /traffic (or: gauntlet traffic) what fits.") from refused
 
     def _asked(self) -> tuple[Dataset, TrafficConfig]:
         """The data set and the traffic of this request: the stored one, with what the request overrides."""
@@ -118,7 +118,10 @@ class Views:
 
 
 def _stored_or_start(stored: object, dataset: Dataset) -> dict[str, object]:
-    return stored if isinstance(stored, dict) else TrafficConfig.start(dataset).to_dict()
+    """The stored traffic, its size no larger than the data that are served now; the start where nothing is stored."""
+    if not isinstance(stored, dict):
+        return TrafficConfig.start(dataset).to_dict()
+    return {**stored, "data_size": min(stored["data_size"], dataset.smaller_pool)}
 
 
 def _options() -> Options:

@@ -38,7 +38,7 @@ def test_the_demo_plays_four_acts_and_leaves_everything_in_agreement(driver: Dri
     assert drift["interval"][1] < 0
     assert drift["rows"] > 4900
     assert re.search(r"drift in [^;]*carat[^;]*clarity", shown)
-    assert "no drift in 11 findings on 5,000 rows; champion v1 stays" in shown
+    assert "no drift in 11 checks on 5,000 rows; champion v1 stays" in shown
     assert len(history) == 3
     _assert_ledger_and_registry_agree(driver)
 

@@ -423,7 +423,7 @@ def test_tags_in_the_registry_that_are_not_this_runs_doing_are_not_believed(star
 @pytest.mark.parametrize(
     ("conf", "expected"),
     [
-        ({}, "no drift in 4 findings on 2,000 rows; champion v1 stays, nothing was trained."),
+        ({}, "no drift in 4 checks on 2,000 rows; champion v1 stays, nothing was trained."),
         ({"force_retrain": True}, "retrain forced; "),
     ],
 )

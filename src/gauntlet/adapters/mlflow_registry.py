@@ -61,6 +61,7 @@ class MlflowRegistry:
                 source=f"{SOURCE}{logged.model_id}",
                 run_id=logged.run_id,
                 model_id=logged.model_id,
+                description=_description(candidate),
                 tags=_tags(candidate, logged),
                 await_creation_for=0,
             )
@@ -108,6 +109,15 @@ class MlflowRegistry:
             if error.response is not None and error.response.status_code == requests.codes.not_found:
                 return None
             raise
+
+
+def _description(candidate: Candidate) -> str:
+    best = next(result for result in candidate.training.candidates if result.name == candidate.training.best)
+    metric = candidate.spec.metric
+    return (
+        f"{candidate.training.best}, {metric} {best.metrics[metric]:.4g} by cross-validation on {candidate.rows:,} rows; "
+        f"made by {candidate.run_key}"
+    )
 
 
 def _point(client: MlflowClient, model: str, alias: str, stage: str | None, version: int) -> None:

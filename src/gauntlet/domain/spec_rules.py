@@ -173,11 +173,17 @@ def _target(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
         yield f"categorical.{target}", sentence(rule, columns.categorical[target], "List them all.")
 
 
+def _known(by_task: Mapping[Task, tuple[str, ...]], task: Task | None) -> tuple[str, ...]:
+    """What a task knows; while the task itself is wrong, what any does, so that the rest is judged all the same."""
+    return by_task[task] if task else tuple(dict.fromkeys(name for names in by_task.values() for name in names))
+
+
 def _metric(raw: Mapping[str, Any]) -> Iterator[Error]:
     metric, task = raw.get("metric"), _task(raw)
-    if task is not None and isinstance(metric, str) and metric not in METRICS[task]:
-        known = " or ".join(f'"{name}"' for name in METRICS[task])
-        yield "metric", sentence(f"must be {known} for a {task}", f'"{metric}"', f"Set metric = {known}.")
+    metrics = _known(METRICS, task)
+    if isinstance(metric, str) and metric not in metrics:
+        known = " or ".join(f'"{name}"' for name in metrics)
+        yield "metric", sentence(f"must be {known} for a {task or 'spec'}", f'"{metric}"', f"Set metric = {known}.")
 
 
 def _segments(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
@@ -201,7 +207,7 @@ def _candidates(raw: Mapping[str, Any]) -> Iterator[Error]:
         if ":" in candidate and not FACTORY.fullmatch(candidate):
             rule = "a candidate of your own must be package.module:factory"
             yield "candidates", sentence(rule, f'"{candidate}"', 'For example "my_models.trees:make".')
-        elif ":" not in candidate and task is not None and candidate not in BUILT_IN_CANDIDATES[task]:
-            rule = f"a candidate must be built in for a {task}, or package.module:factory"
-            remedy = did_you_mean(candidate, BUILT_IN_CANDIDATES[task])
+        elif ":" not in candidate and candidate not in _known(BUILT_IN_CANDIDATES, task):
+            rule = f"a candidate must be built in for a {task or 'task'}, or package.module:factory"
+            remedy = did_you_mean(candidate, _known(BUILT_IN_CANDIDATES, task))
             yield "candidates", sentence(rule, f'"{candidate}"', remedy)

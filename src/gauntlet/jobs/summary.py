@@ -22,7 +22,7 @@ def _line(run: Run, results: Results, entry: Entry | None) -> str:
     champion = results[Step.CHECK_PRODUCTION_VERSION]["version"]
     drift = results.get(Step.COMPARE_DISTRIBUTIONS)
     if entry is None:
-        judged = f"no drift in {drift['judged']} findings on {drift['rows']:,} rows" if drift else "nothing compared"
+        judged = f"no drift in {drift['judged']} checks on {drift['rows']:,} rows" if drift else "nothing compared"
         return f"{judged}; champion v{champion} stays, nothing was trained."
     if entry.champion is None:
         return f"{entry.verdict}: v{entry.challenger}, {entry.reason}."

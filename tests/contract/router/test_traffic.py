@@ -73,9 +73,18 @@ def test_stored_traffic_that_no_longer_fits_is_said_and_can_be_mended(client: Fl
     execute(f"{superuser.rpartition('/')[0]}/routing", stored)
     answer = client.get("/get_data")
     assert answer.status_code == 409
-    assert answer.get_json()["error"].startswith("The stored traffic no longer fits the data: data_size must be")
+    assert answer.get_json()["error"].startswith("The stored traffic no longer fits the data: ")
+    assert "gone" in answer.get_json()["found"]
     assert client.post("/traffic", json={"data_size": 10, "drift_cols": []}).status_code == 200
     assert client.get("/get_data").status_code == 200
+
+
+def test_a_stored_size_follows_data_that_shrank(client: FlaskClient, superuser: str) -> None:
+    stored = """insert into router.traffic (spec, config) values
+        ('diamonds', '{"a": 0.5, "b": 0.5, "data_size": 99999999, "drift_cols": []}')"""
+    execute(f"{superuser.rpartition('/')[0]}/routing", stored)
+    size = client.get("/traffic").get_json()["data_size"]
+    assert len(client.get("/get_data").get_json()["index"]) == size < 99999999
 
 
 def test_without_the_database_it_says_so_and_recovers(superuser: str, client: FlaskClient) -> None:

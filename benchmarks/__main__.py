@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gauntlet import bootstrap
@@ -24,10 +25,13 @@ def main() -> int:
 
 def start_stack() -> None:
     """Stop and start the stack, and say how long each takes."""
-    settings = bootstrap.load_settings()
-    for name, action in (("down", bootstrap.stop_stack), ("up", bootstrap.start_stack)):
+    actions: dict[str, Callable[[], None]] = {
+        "down": lambda: bootstrap.stop_stack(print),
+        "up": lambda: bootstrap.start_stack(bootstrap.load_settings(), print),
+    }
+    for name, action in actions.items():
         began = time.monotonic()
-        action(settings, lambda _: None)
+        action()
         print(f"gauntlet {name}: {time.monotonic() - began:.1f} s", flush=True)
 
 

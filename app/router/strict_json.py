@@ -5,7 +5,6 @@ import math
 from typing import NoReturn
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from router.errors import Refused, bad
 
@@ -19,9 +18,12 @@ def read_object(request: Request) -> dict[str, object]:
     that JSON or a double does not have (400).
     """
     raw = request.get_data()
-    if request.content_length is None and len(raw) == request.max_content_length:
-        # A chunked body has no length to be judged by: it was cut off.
-        raise RequestEntityTooLarge
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
+        # One that ends early looks like one that is whole: what was cut off might be applied.
+        raise Refused(411, "A body must come with its length", "a chunked body", "Send Content-Length.")
+    if len(raw) < (request.content_length or 0):
+        found = f"{len(raw)} of {request.content_length} bytes"
+        raise bad("A body must be as long as its Content-Length", found, "Send it whole.")
     if not raw:
         return {}
     charset = request.mimetype_params.get("charset", "utf-8").lower()

@@ -51,6 +51,7 @@ class MemoryScheduler:
     due: bool = False
     runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     tasks: list[TaskState] = field(default_factory=list)
     trouble: Exception | None = None
 
@@ -82,6 +83,11 @@ class MemoryScheduler:
     def unfinished_runs(self, dag: str) -> Sequence[str]:
         assert dag == DAG
         return list(self.unfinished)
+
+    def stop_run(self, dag: str, run_id: str) -> None:
+        assert dag == DAG
+        self.unfinished.remove(run_id)
+        self.stopped.append(run_id)
 
     def run_state(self, dag: str, run_id: str) -> str:
         assert dag == DAG
@@ -226,13 +232,19 @@ def test_the_dag_is_left_as_it_was(paused: bool, error: BaseException | None) ->
     assert stage.scheduler.is_paused == paused
 
 
-def test_an_interrupt_says_that_the_run_goes_on() -> None:
+def test_an_interrupt_ends_the_run_too() -> None:
     stage = Stage(MemoryScheduler(work=interrupted_at("manual 1", KeyboardInterrupt())))
     with pytest.raises(KeyboardInterrupt):
         run_once(stage.conductor, {})
-    assert stage.said == [
-        "  Run manual 1 goes on in Airflow without being watched; while main_pipeline is paused it stands still."
-    ]
+    assert stage.scheduler.stopped == ["manual 1"]
+
+
+def test_the_dag_stays_on_for_a_run_of_somebody_else() -> None:
+    stage = Stage()
+    with turned_on(stage.conductor):
+        stage.scheduler.start(DAG, {})
+    assert not stage.scheduler.is_paused
+    assert stage.said == ["  main_pipeline stays on: manual 1 has not ended"]
 
 
 def test_a_failed_run_shows_the_end_of_its_log() -> None:
@@ -270,7 +282,12 @@ def test_the_demo_plays_four_acts_and_puts_the_traffic_back() -> None:
     stage = Stage(settled={f"main_pipeline/manual {number}": Verdict.PROMOTE for number in (1, 3)})
     before = dict(stage.traffic.config)
     reports = play(stage.conductor)
-    assert [report.act for report in reports] == ["1 first model", "2 no drift", "3 drift", "4 forced retrain"]
+    assert [report.act for report in reports] == [
+        "1 first model",
+        "2 rows without drift",
+        "3 drift",
+        "4 forced retrain",
+    ]
     assert [report.verdict for report in reports] == ["PROMOTE", "no drift", "PROMOTE", "no drift"]
     assert list(stage.scheduler.runs.values()) == [{}, {}, {}, {"force_retrain": True}]
     calm, drifting, after = stage.traffic.seen
@@ -343,9 +360,9 @@ def test_what_cannot_be_put_back_is_said_and_hides_no_error() -> None:
     with pytest.raises(RunFailed, match="step ab_test"):
         play(stage.conductor)
     assert stage.said[-2:] == [
-        "  Put back by hand the pause of main_pipeline; this could not: Airflow must answer",
-        '  Put back by hand the traffic {"drift": null, "seed": null, "a": 0.3, "b": 0.7, "data_size": 500, '
-        '"drift_cols": ["x"]}; this could not: the router must answer',
+        "  Could not put back the pause of main_pipeline, so do it by hand: Airflow must answer",
+        '  Could not put back the traffic {"drift": null, "seed": null, "a": 0.3, "b": 0.7, "data_size": 500, '
+        '"drift_cols": ["x"]}, so do it by hand: the router must answer',
     ]
 
 

@@ -40,11 +40,7 @@ class AirflowClient:
         deadline = time.monotonic() + seconds
         while self._call("GET", f"/dags/{dag}", missing_ok=True) is None:
             if time.monotonic() > deadline:
-                errors = self._call("GET", "/importErrors")["import_errors"]
-                found = "\n".join(error["stack_trace"] for error in errors) or "no import error either"
-                raise AirflowError(
-                    f"Airflow must show the DAG {dag} within {seconds:.0f} s; it does not. Found: {found}"
-                )
+                raise self._no_dag(dag)
             time.sleep(PAUSE)
 
     def paused(self, dag: str) -> bool:
@@ -62,8 +58,15 @@ class AirflowClient:
 
     def start(self, dag: str, conf: Mapping[str, Any]) -> str:
         """Start a run and return its id."""
-        run = self._call("POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        body = {"logical_date": None, "conf": dict(conf)}
+        run = self._call("POST", f"/dags/{dag}/dagRuns", missing_ok=True, json=body)
+        if run is None:
+            raise self._no_dag(dag)
         return str(run["dag_run_id"])
+
+    def stop_run(self, dag: str, run_id: str) -> None:
+        """End a run as failed."""
+        self._call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", json={"state": "failed"})
 
     def unfinished_runs(self, dag: str) -> Sequence[str]:
         """The ids of the runs that have not ended, oldest first."""
@@ -92,7 +95,8 @@ class AirflowClient:
     def task_log(self, dag: str, run_id: str, task: str, try_number: int = 1) -> Sequence[str]:
         """The lines of a task's log."""
         path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/{try_number}"
-        return [_log_line(line) for line in self._call("GET", path, params={"full_content": True})["content"]]
+        content = self._call("GET", path, params={"full_content": True})["content"]
+        return [line for line in map(_log_line, content) if "::group::" not in line and "::endgroup::" not in line]
 
     def run_seconds(self, dag: str, run_id: str) -> float:
         """How long a run that has ended took, from its start to its end."""
@@ -104,6 +108,11 @@ class AirflowClient:
         path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/xcomEntries/return_value"
         entry = self._call("GET", path, params={"deserialize": True}, missing_ok=True)
         return None if entry is None else entry["value"]
+
+    def _no_dag(self, dag: str) -> AirflowError:
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        found = "\n".join(error["stack_trace"] for error in errors) or "no import error: is there a spec of that name?"
+        return AirflowError(f"Airflow must have read the DAG {dag}; it has not. Found: {found}")
 
     def _call(self, method: str, path: str, *, missing_ok: bool = False, **request: Any) -> Any:
         answer = self._authorised(method, f"/api/v2{path}", request)

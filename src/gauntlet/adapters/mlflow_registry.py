@@ -115,8 +115,8 @@ def _description(candidate: Candidate) -> str:
     best = next(result for result in candidate.training.candidates if result.name == candidate.training.best)
     metric = candidate.spec.metric
     return (
-        f"{candidate.training.best}, {metric} {best.metrics[metric]:.4g} by cross-validation on {candidate.rows:,} rows; "
-        f"made by {candidate.run_key}"
+        f"{candidate.training.best}, {metric} {best.metrics[metric]:.4g} by cross-validation on {candidate.rows:,} "
+        f"rows; made by {candidate.run_key}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gauntlet.bootstrap.environment import load_settings
 from gauntlet.domain.spec import Spec, SpecError
@@ -27,7 +28,7 @@ def load_specs(settings: Settings) -> tuple[dict[str, Spec], list[SpecError]]:
     bad: list[SpecError] = []
     for path in sorted(settings.specs_dir.glob("*.toml")):
         try:
-            good[path.stem] = Spec.parse(path.stem, path.read_bytes())
+            good[path.stem] = _read(path)
         except SpecError as error:
             bad.append(error)
     return good, bad
@@ -40,7 +41,7 @@ def load_spec(settings: Settings, name: str | None) -> Spec:
     if path.parent != settings.specs_dir or not path.is_file():
         known = ", ".join(sorted(other.stem for other in settings.specs_dir.glob("*.toml"))) or "none"
         raise SettingsError([f"A spec must be a file in {settings.specs_dir}; got {name!r}. There are: {known}."])
-    return Spec.parse(name, path.read_bytes())
+    return _read(path)
 
 
 def pipelines() -> list[Pipeline]:
@@ -73,3 +74,12 @@ def names(settings: Settings, spec: str) -> Names:
 def run_key(dag: str, run_id: str) -> str:
     """Return the key under which a DAG run stands in the ledger."""
     return f"{dag}/{run_id}"
+
+
+def _read(path: Path) -> Spec:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        found = f"must be a file that can be read; found: {error.strerror}. Mend or remove it."
+        raise SpecError(path.stem, (("(file)", found),)) from error
+    return Spec.parse(path.stem, text)

@@ -39,6 +39,11 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return settings.model_copy(update=paths)
 
 
+def state_folder() -> Path:
+    """Return the state folder, whatever else is wrong with the settings."""
+    return _home({**_dotenv(), **os.environ})
+
+
 def reach_loopback_directly() -> None:
     """Keep the proxy of the user's shell, if any, out of the way to services on this machine."""
     for name in ("NO_PROXY", "no_proxy"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gauntlet.bootstrap.catalogue import load_specs, names
-from gauntlet.bootstrap.environment import ignored_addresses, load_settings, stack_config
+from gauntlet.bootstrap.environment import ignored_addresses, load_settings, stack_config, state_folder
 from gauntlet.bootstrap.wiring import make_ports
 from gauntlet.domain.errors import Mendable
 from gauntlet.embedded.config import load_config
@@ -41,11 +41,11 @@ def _reconcile(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"{spec}: {error}")
 
 
-def stop_stack(settings: Settings, say: Callable[[str], None]) -> None:
+def stop_stack(say: Callable[[str], None]) -> None:
     """Stop the embedded stack."""
     from gauntlet.embedded import stack
 
-    stack.down(settings.gauntlet_home, say)
+    stack.down(state_folder(), say)
 
 
 def stack_status(settings: Settings) -> Mapping[str, ServiceStatus]:
@@ -55,11 +55,11 @@ def stack_status(settings: Settings) -> Mapping[str, ServiceStatus]:
     return stack.status(load_config(settings.gauntlet_home) or stack_config(settings))
 
 
-def service_log(settings: Settings, service: str, *, lines: int, follow: bool) -> Iterator[str]:
+def service_log(service: str, *, lines: int, follow: bool) -> Iterator[str]:
     """Return the last lines of a service's log, and with `follow` those to come."""
     from gauntlet.embedded import stack
 
-    return stack.logs(settings.gauntlet_home, service, lines=lines, follow=follow)
+    return stack.logs(state_folder(), service, lines=lines, follow=follow)
 
 
 def service_names() -> tuple[str, ...]:

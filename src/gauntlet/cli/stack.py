@@ -21,7 +21,7 @@ def up() -> None:
 @click.command()
 def down() -> None:
     """Stop the stack; everything it knows stays on disk."""
-    bootstrap.stop_stack(bootstrap.load_settings(), click.echo)
+    bootstrap.stop_stack(click.echo)
 
 
 @click.command()
@@ -36,11 +36,10 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("service", required=False)
-@click.option("-n", "--lines", default=50, show_default=True, help="Lines from the end.")
+@click.option("-n", "--lines", type=click.IntRange(min=1), default=50, show_default=True, help="Lines from the end.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows; Ctrl-C ends it.")
 def logs(service: str | None, lines: int, follow: bool) -> None:
     """Show the end of a service's log; without SERVICE list the services."""
-    settings = bootstrap.load_settings()
     known = bootstrap.service_names()
     if service is None:
         click.echo("\n".join(known))
@@ -48,11 +47,11 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
     if service not in known:
         raise click.UsageError(f"SERVICE must be one of {', '.join(known)}; got {service!r}.")
     empty = True
-    for line in bootstrap.service_log(settings, service, lines=lines, follow=follow):
+    for line in bootstrap.service_log(service, lines=lines, follow=follow):
         empty = False
         click.echo(line)
     if empty:
-        click.echo(f"{service} has no log yet: it has not been started in {settings.gauntlet_home}", err=True)
+        click.echo(f"{service} has no log yet: it has not been started", err=True)
 
 
 def _champions(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,11 @@ def load_or_create(home: Path) -> Secrets:
     layout.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = layout.secrets / "secrets.json"
     if not file.exists():
+        if layout.postgres_place.exists():
+            raise StackError(
+                f"{file} must hold the secrets that the databases of this stack were made with; it is gone. Put it "
+                "back from a copy; without it the databases cannot be opened (make clean starts afresh)."
+            )
         create_private(file, json.dumps(dataclasses.asdict(_fresh()), indent=2) + "\n")
     secrets = _read(file)
     _keep_password_file(airflow_password_file(home), secrets.airflow_admin_password)

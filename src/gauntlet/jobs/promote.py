@@ -20,6 +20,8 @@ FIRST_MODEL = Decision.first_model()
 def check_production_version(run: Run, ports: Ports, _: Results) -> StepResult:
     """Say which version is in production, after bringing ledger and aliases together."""
     production = reconcile(ports, run.spec.name, run.names)
+    if ports.registry.alias(run.names.model, Alias.STAGING) is not None:  # an earlier run failed before its verdict
+        ports.registry.set_alias(run.names.model, Alias.STAGING, None)
     return StepResult(data={"version": production.version if production else None})
 
 
@@ -50,7 +52,8 @@ def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
     entry = ports.ledger.settle(_case(run, champion, challenger, decision, policy, test))
     if ports.registry.alias(model, Alias.STAGING) == challenger.version:
         ports.registry.set_alias(model, Alias.STAGING, None)
-    if run.log_details:
+    tested = (entry.champion, entry.challenger) == (champion.version, challenger.version)
+    if run.log_details and tested:  # not when an old run is cleared and finds its verdict settled long ago
         ports.tracking.log_comparison(run.names, _comparison_log(run, ports, champion, challenger, entry, test))
     return StepResult(Outcome.PROMOTED if entry.verdict is Verdict.PROMOTE else Outcome.NOT_PROMOTED)
 

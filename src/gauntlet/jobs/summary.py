@@ -13,17 +13,22 @@ log = logging.getLogger(__name__)
 
 def summary(run: Run, ports: Ports, results: Results) -> StepResult:
     """Say in one line what happened, from what the ledger settled and what the drift check found."""
-    line = _line(run, results, ports.ledger.settled(run.spec.name, run.key)) + _left_out(results)
+    production = ports.ledger.production(run.spec.name)
+    entry = ports.ledger.settled(run.spec.name, run.key)
+    line = _line(run, results, entry, production.version if production else None) + _left_out(results)
     log.info("%s: %s", run.spec.name, line)
     return StepResult(data={"line": line})
 
 
-def _line(run: Run, results: Results, entry: Entry | None) -> str:
+def _line(run: Run, results: Results, entry: Entry | None, production: int | None) -> str:
     champion = results[Step.CHECK_PRODUCTION_VERSION]["version"]
     drift = results.get(Step.COMPARE_DISTRIBUTIONS)
     if entry is None:
         judged = f"no drift in {drift['judged']} checks on {drift['rows']:,} rows" if drift else "nothing compared"
         return f"{judged}; champion v{champion} stays, nothing was trained."
+    if entry.verdict is Verdict.PROMOTE and entry.challenger != production:
+        settled = f"{entry.verdict} of v{entry.challenger} was settled at {entry.at:%Y-%m-%d %H:%M}"
+        return f"{settled}; production has moved since, to v{production}."
     if entry.champion is None:
         return f"{entry.verdict}: v{entry.challenger}, {entry.reason}."
     why = f"drift in {_named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"

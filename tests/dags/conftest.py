@@ -1,6 +1,8 @@
 """Airflow on a database of its own, made before anything imports it."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="gauntlet-airflow-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),

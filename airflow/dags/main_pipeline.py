@@ -32,7 +32,12 @@ def build(pipeline: bootstrap.Pipeline) -> DAG:
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=True,
-        default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(minutes=30)},
+        default_args={
+            "owner": "gauntlet",
+            "retries": 3,
+            "retry_delay": timedelta(seconds=10),
+            "execution_timeout": timedelta(minutes=30),
+        },
         params={
             "force_retrain": Param(
                 False, type="boolean", description="Train and test a challenger without drift, too."

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes import MemoryLedger, MemoryObjects, MemoryRegistry, MemoryTracking, MemoryTraffic
 from tests.unit.test_pipeline import SPEC, toys
 
-from gauntlet import bootstrap
+from gauntlet.bootstrap import wiring
 from gauntlet.jobs.flow import FLOW, Step, edges
 from gauntlet.jobs.run import Ports
 
@@ -83,8 +83,8 @@ def test_a_wrong_spec_is_an_import_error_of_its_own(tmp_path: Path, monkeypatch:
 def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     traffic = MemoryTraffic({"diamonds": toys(4000, 1)}, {"diamonds": toys(3000, 100_000)}, data_size=2000)
     ports = Ports(traffic, MemoryObjects(), MemoryRegistry(), MemoryTracking(), MemoryLedger())
-    monkeypatch.setattr(bootstrap, "make_ports", lambda _: ports)
-    monkeypatch.setattr(bootstrap, "load_spec", lambda *_: SPEC.model_copy(update={"name": "diamonds"}))
+    monkeypatch.setattr(wiring, "make_ports", lambda _: ports)
+    monkeypatch.setattr(wiring, "load_spec", lambda *_: SPEC.model_copy(update={"name": "diamonds"}))
     return ports
 
 

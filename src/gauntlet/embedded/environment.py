@@ -146,7 +146,7 @@ def _airflow(config: StackConfig, secrets: Secrets) -> dict[str, str]:
         },
         # So that a run in flight outlives the kill of a scheduler: it is missed after 10 s, its task after 20.
         "SCHEDULER": {
-            "SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            "SCHEDULER_IDLE_SLEEP_TIME": "0.25",
             "SCHEDULER_HEARTBEAT_SEC": "2",
             "SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
             "ORPHANED_TASKS_CHECK_INTERVAL": "10",

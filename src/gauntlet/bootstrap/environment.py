@@ -27,10 +27,9 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     Beside an embedded stack the addresses and passwords are that stack's, so that the command line and the tasks work
     on the same services. Inside one of its services everything is in the environment already.
     """
-    given = {name: value for name, value in (os.environ if env is None else env).items() if value.strip()}
-    own = dict(given) if SERVICE in given else {**_dotenv(), **given}
+    own = _own(os.environ if env is None else env)
     home = _home(own)
-    config = None if SERVICE in given else load_config(home)
+    config = None if SERVICE in own else load_config(home)
     kept = {} if config is None else config.settings()
     settings = Settings.from_env({**kept, **own, **_addresses(config)})
     paths = {"gauntlet_home": home, "specs_dir": ROOT / settings.specs_dir}
@@ -41,7 +40,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
 
 def state_folder() -> Path:
     """Return the state folder, whatever else is wrong with the settings."""
-    return _home({**_dotenv(), **os.environ})
+    return _home(_own(os.environ))
 
 
 def reach_loopback_directly() -> None:
@@ -53,7 +52,7 @@ def reach_loopback_directly() -> None:
 
 def ignored_addresses(settings: Settings) -> list[str]:
     """Return the variables that name other services than those of the embedded stack, which goes before them."""
-    own = {**_dotenv(), **os.environ}
+    own = _own(os.environ)
     return [
         name for name, value in _addresses(load_config(settings.gauntlet_home)).items() if own.get(name, value) != value
     ]
@@ -83,8 +82,10 @@ def _home(env: Mapping[str, str]) -> Path:
     return (ROOT / Path(env.get("GAUNTLET_HOME") or ".gauntlet").expanduser()).absolute()
 
 
-def _dotenv() -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
+def _own(env: Mapping[str, str]) -> dict[str, str]:
+    """What a person has set: the environment, where it is not blank, else .env, which a service does not read."""
+    dotenv = {} if SERVICE in env else {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
+    return {**dotenv, **{name: value for name, value in env.items() if value.strip()}}
 
 
 def _addresses(config: StackConfig | None) -> dict[str, str]:

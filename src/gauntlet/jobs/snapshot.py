@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+
+import pandas as pd
 
 from gauntlet.domain import rows
 from gauntlet.jobs.flow import Step
@@ -53,7 +54,7 @@ def require_same_spec(run: Run, results: Results) -> None:
         )
 
 
-def load_snapshot(store: ObjectStore, stored: Stored) -> tuple[bytes, Any]:
+def load_snapshot(store: ObjectStore, stored: Stored) -> tuple[bytes, pd.DataFrame]:
     """Fetch a snapshot: its bytes, and its frame."""
     data = store.get(stored)
     return data, from_parquet(data)

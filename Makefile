@@ -1,21 +1,29 @@
 # Gauntlet. `make` alone says what there is to do.
 .POSIX:
-.PHONY: help demo up down status setup setup-dev test test-unit check bench lock clean
+.PHONY: help .env demo demo-compose up down status setup setup-dev test test-unit test-compose test-scale check bench lock clean
 
 BIN = .venv/bin
 
 help: ## Say what there is to do
 	@printf 'usage: make TARGET\n\n'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z.-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 	@printf '\nPYTHON=/path/to/python chooses the Python (3.11 to 3.13); .env.example lists the settings.\n'
+
+.env: ## Fill .env with fresh secrets for the containers; changes nothing that is set
+	@sh tools/env.sh
 
 demo: ## Set up, start the stack and watch a model earn Production
 	@sh tools/setup.sh run --ports
-	@$(BIN)/gauntlet demo
+	@GAUNTLET_STACK=embedded $(BIN)/gauntlet demo
 
-up: ## Set up and start the stack
+demo-compose: ## The same on containers: docker compose up, then the four acts
+	@sh tools/env.sh
+	@sh tools/setup.sh run
+	@GAUNTLET_STACK=compose $(BIN)/gauntlet demo
+
+up: ## Set up and start the stack without Docker
 	@sh tools/setup.sh run --ports
-	@$(BIN)/gauntlet up
+	@GAUNTLET_STACK=embedded $(BIN)/gauntlet up
 
 down: ## Stop the stack; its data stays
 	@if [ -x $(BIN)/gauntlet ]; then $(BIN)/gauntlet down; else echo 'nothing runs: nothing is set up'; fi
@@ -33,9 +41,13 @@ test: ## Run every test that needs no Docker
 	@sh tools/setup.sh dev
 	@$(BIN)/pytest
 
+test-compose: ## Build the images and run the tests of the stack in containers; needs Docker
+	@sh tools/setup.sh dev
+	@sh tools/test_compose.sh
+
 test-unit: ## Run the tests that start no stack
 	@sh tools/setup.sh dev
-	@$(BIN)/pytest --ignore=tests/embedded
+	@$(BIN)/pytest --ignore=tests/embedded --ignore=tests/both
 
 check: ## Check style, types and who imports whom
 	@sh tools/setup.sh dev

@@ -26,8 +26,8 @@ def main() -> int:
 def start_stack() -> None:
     """Stop and start the stack, and say how long each takes."""
     actions: dict[str, Callable[[], None]] = {
-        "down": lambda: bootstrap.stop_stack(print),
-        "up": lambda: bootstrap.start_stack(bootstrap.load_settings(), print),
+        "down": lambda: bootstrap.stack().stop(print),
+        "up": lambda: bootstrap.start_stack(print),
     }
     for name, action in actions.items():
         began = time.monotonic()

@@ -29,7 +29,7 @@ def main() -> None:
 
 def at_rest(seconds: float) -> None:
     """Memory and CPU of each service with all its children."""
-    services = bootstrap.stack_status(bootstrap.load_settings())
+    services = bootstrap.stack().status()
     families = {name: family(each.pid) for name, each in services.items() if each.pid}
     keeper = psutil.Process(next(iter(families.values()))[0].pid).parent()
     if keeper is not None and keeper.pid != 1:

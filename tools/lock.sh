@@ -12,4 +12,6 @@ compile() {
 
 compile --group build pyproject.toml --output-file requirements.txt
 compile --group dev pyproject.toml --output-file requirements-dev.txt
-echo "wrote requirements.txt and requirements-dev.txt"
+# the image's own packages must not move what all three share
+compile --group image pyproject.toml --constraint requirements.txt --output-file requirements-image.txt
+echo "wrote requirements.txt, requirements-dev.txt and requirements-image.txt"

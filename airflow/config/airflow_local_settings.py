@@ -1,12 +1,16 @@
-"""Loads the heavy libraries once, in the scheduler, so that the workers it forks for tasks have them already.
+"""Loads the heavy libraries once, in the process that forks the tasks' workers, so that these have them already.
 
-Airflow imports this file in each of its processes. A library that is not installed is left out.
+That is the scheduler with the LocalExecutor, and each Celery worker. Airflow imports this file in each of its
+processes. A library that is not installed is left out.
 """
 
 import importlib
 import logging
 import sys
 import warnings
+from pathlib import Path
+
+from airflow.configuration import conf
 
 PRELOADED = (
     "pandas",
@@ -33,6 +37,9 @@ PRELOADED = (
     "gauntlet.adapters.router_client",
 )
 
+# touched whenever the worker has told the queue that it lives, for its container's health check
+CELERY_HEARTBEAT = Path("/tmp/celery-heartbeat")  # noqa: S108 - the container's own
+
 log = logging.getLogger(__name__)
 
 
@@ -48,5 +55,19 @@ def preload() -> None:
                 log.warning("not preloaded: %s (%s)", name, error)
 
 
-if sys.argv[1:2] == ["scheduler"]:
+def show_heartbeats() -> None:
+    """Touch a file at each heartbeat; asking the worker itself would cost an interpreter each time."""
+    from celery.signals import heartbeat_sent
+
+    heartbeat_sent.connect(_touch, weak=False)
+
+
+def _touch(**_: object) -> None:
+    CELERY_HEARTBEAT.touch()
+
+
+if sys.argv[1:2] == ["scheduler"] and conf.get("core", "executor") == "LocalExecutor":
     preload()
+if sys.argv[1:3] == ["celery", "worker"]:
+    preload()
+    show_heartbeats()

@@ -68,8 +68,13 @@ class Catalogue:
 
     def _data_file(self, name: str, data: str) -> Path:
         if name == self.default and self.settings.data_file is not None:
-            return data_path(str(self.settings.data_file), self.settings.data_root)
+            return data_path(self._in_data_folder(self.settings.data_file), self.settings.data_root)
         return data_path(data, self.settings.data_root)
+
+    def _in_data_folder(self, named: Path) -> str:
+        """DATA_FILE may be the bare name of a file in the folder data."""
+        root, inside = self.settings.data_root, Path("data", named)
+        return str(inside if (root / inside).is_file() and not (root / named).is_file() else named)
 
 
 def _changed(loaded: _Loaded, path: Path) -> bool:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from gauntlet.domain.errors import Final
 
+URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _fits_an_address(secret: SecretStr) -> SecretStr:
+    if not URL_SAFE.fullmatch(secret.get_secret_value()):
+        raise ValueError("must be made of letters, digits, - and _, since it becomes part of an address")
+    return secret
+
+
+DatabasePassword = Annotated[SecretStr, AfterValidator(_fits_an_address)]
 
 
 class SettingsError(Final):
@@ -28,6 +39,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    gauntlet_stack: Literal["embedded", "compose"] | None = Field(
+        None, description="the stack that commands work with: embedded (without Docker) or compose"
+    )
     gauntlet_home: Path = Field(Path(".gauntlet"), description="state folder of the embedded stack")
     specs_dir: Path = Field(Path("specs"), description="folder of the specs, one TOML file a modelling problem")
     default_spec: str = Field(
@@ -40,6 +54,8 @@ class Settings(BaseModel):
     mlflow_port: Port = Field(5000, description="port of MLflow on 127.0.0.1")
     router_port: Port = Field(8000, description="port of the traffic router on 127.0.0.1")
     postgres_port: Port = Field(15432, description="port of Postgres on 127.0.0.1")
+    minio_port: Port = Field(9000, description="port of MinIO on 127.0.0.1 (compose)")
+    minio_console_port: Port = Field(9001, description="port of MinIO's console on 127.0.0.1 (compose)")
     router_workers: Annotated[int, Field(ge=1, le=64)] = Field(2, description="worker processes of the router")
     training_threads: Annotated[int, Field(ge=1, le=256)] = Field(2, description="threads a training may use")
 
@@ -78,7 +94,30 @@ class Settings(BaseModel):
     object_store: str | None = Field(None, description="where snapshots lie: file:///FOLDER or s3://BUCKET/PREFIX")
     aws_access_key_id: str | None = Field(None, description="S3 access key, for an s3:// object store")
     aws_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
+    aws_default_region: str = Field("us-east-1", description="region of the S3 store")
     mlflow_s3_endpoint_url: str | None = Field(None, description="address of the S3 store; empty for AWS itself")
+
+    s3_endpoint_url: str | None = Field(None, description="address of an S3 store other than the stack's (compose)")
+    mlflow_bucket: str = Field("mlflow", description="bucket of MLflow's artifacts (compose)")
+    data_bucket: str = Field("data", description="bucket of snapshots, profiles and test rows (compose)")
+    gauntlet_image: str | None = Field(None, description="image of Airflow, MLflow and router, instead of building it")
+    minio_image: str | None = Field(None, description="image of MinIO, instead of building it")
+    postgres_host: str = Field("127.0.0.1", description="host of the Postgres that gauntlet migrate prepares")
+    postgres_password: DatabasePassword | None = Field(None, description="password of Postgres's superuser (compose)")
+    airflow_db_password: DatabasePassword | None = Field(None, description="password of the role airflow (compose)")
+    mlflow_db_password: DatabasePassword | None = Field(None, description="password of the role mlflow (compose)")
+    gauntlet_db_password: DatabasePassword | None = Field(None, description="password of the role gauntlet (compose)")
+    gauntlet_app_db_password: DatabasePassword | None = Field(
+        None, description="password of the role gauntlet_app (compose)"
+    )
+    router_db_password: DatabasePassword | None = Field(None, description="password of the role router (compose)")
+    airflow_jwt_secret: SecretStr | None = Field(
+        None, description="key of the tokens between Airflow's parts (compose)"
+    )
+    airflow_api_secret_key: SecretStr | None = Field(
+        None, description="key of the sessions of Airflow's page (compose)"
+    )
+    airflow_fernet_key: SecretStr | None = Field(None, description="key of what Airflow encrypts (compose)")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -91,17 +130,30 @@ class Settings(BaseModel):
 
     def require(self, *names: str) -> None:
         """Raise SettingsError that names every one of these settings which is not set."""
-        missing = [name.upper() for name in names if getattr(self, name) is None]
+        missing = self._missing(names)
         if missing:
-            named = " and ".join(missing)
             raise SettingsError(
-                [f"The stack must run, or {named} name another; it does not run. Start it: gauntlet up"]
+                [f"The stack must run, or {missing} name another; it does not run. Start it: gauntlet up"]
             )
+
+    def require_for(self, purpose: str, *names: str) -> None:
+        """Raise SettingsError that names every one of these settings which is not set, and what needs them."""
+        missing = self._missing(names)
+        if missing:
+            raise SettingsError([f"{purpose} needs {missing}, not set here. Fill .env: make .env"])
+
+    def secret(self, name: str) -> str:
+        """Return the text of a secret that was required before."""
+        found: SecretStr = getattr(self, name)
+        return found.get_secret_value()
+
+    def _missing(self, names: Iterable[str]) -> str:
+        return " and ".join(name.upper() for name in names if getattr(self, name) is None)
 
 
 def _problem(item: dict[str, Any]) -> str:
     name = str(item["loc"][0])
     field = Settings.model_fields[name]
-    shown = "a value" if "secret" in name or "password" in name or "url" in name else repr(item["input"])
+    shown = "a value" if any(word in name for word in ("secret", "password", "url", "key")) else repr(item["input"])
     text = item["msg"][0].lower() + item["msg"][1:]
     return f"{name.upper()} ({field.description}): {text}; got {shown}."

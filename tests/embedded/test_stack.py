@@ -13,7 +13,7 @@ import psutil
 import pytest
 from tests.embedded.conftest import make_config
 
-from gauntlet.adapters.migrate import migrate
+from gauntlet.adapters import databases
 from gauntlet.embedded import stack as embedded
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.secrets import airflow_password_file, load_or_create
@@ -41,14 +41,14 @@ def test_every_service_is_healthy_and_has_a_process(stack: StackConfig) -> None:
 
 def test_up_again_leaves_the_processes_alone(stack: StackConfig) -> None:
     before = {name: service.pid for name, service in embedded.status(stack).items()}
-    embedded.up(stack, migrate=migrate, say=print)
+    embedded.up(stack, databases=databases, say=print)
     assert {name: service.pid for name, service in embedded.status(stack).items()} == before
 
 
 def test_up_with_other_settings_is_refused(stack: StackConfig) -> None:
     other = replace(stack, router_workers=3)
     with pytest.raises(embedded.StackError) as error:
-        embedded.up(other, migrate=migrate, say=print)
+        embedded.up(other, databases=databases, say=print)
     assert str(error.value) == (
         "The stack keeps the settings it was started with; the running one has others: "
         "ROUTER_WORKERS is 2, asked for 3. Stop it (gauntlet down), then start it again."
@@ -62,7 +62,7 @@ def test_the_configuration_says_where_the_stack_is(stack: StackConfig) -> None:
 def test_another_stack_on_the_same_ports_is_refused_before_anything_changes(stack: StackConfig, tmp_path: Path) -> None:
     other = replace(stack, home=tmp_path / "home")
     with pytest.raises(embedded.StackError, match=r"^AIRFLOW_PORT must be a free port; \d+ is taken by process \d+ \("):
-        embedded.up(other, migrate=migrate, say=print)
+        embedded.up(other, databases=databases, say=print)
     assert not other.home.exists()
 
 
@@ -113,7 +113,7 @@ def test_a_killed_supervisor_takes_its_services_along(stack: StackConfig) -> Non
     assert processes(stack.home) == []
     assert load_config(stack.home) is None
     assert not any(service.healthy for service in embedded.status(stack).values())
-    embedded.up(stack, migrate=migrate, say=print)
+    embedded.up(stack, databases=databases, say=print)
 
 
 def test_a_service_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None:
@@ -124,5 +124,5 @@ def test_a_service_that_cannot_start_shows_the_end_of_its_log(home: Path) -> Non
     with pytest.raises(
         embedded.StackError, match=r"(?s)^postgres must become healthy; .* The end of its log .*postgresql\.conf"
     ):
-        embedded.up(broken, migrate=migrate, say=print)
+        embedded.up(broken, databases=databases, say=print)
     assert processes(broken.home) == []

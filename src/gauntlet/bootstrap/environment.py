@@ -8,11 +8,13 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from gauntlet.compose import environment as compose
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.environment import SERVICE, variables
 from gauntlet.embedded.secrets import load_or_create
 from gauntlet.settings import Settings, SettingsError
 
+EMBEDDED, COMPOSE = "embedded", "compose"
 ROOT = Path(__file__).resolve().parents[3]
 # what the embedded stack hands on to its services as it is
 _SERVICE_SETTINGS = (
@@ -24,18 +26,27 @@ _SERVICE_SETTINGS = (
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Return the settings: the environment, else the file .env, else the defaults.
 
-    Beside an embedded stack the addresses and passwords are that stack's, so that the command line and the tasks work
-    on the same services. Inside one of its services everything is in the environment already.
+    The addresses and passwords are those of the stack that GAUNTLET_STACK names, so that the command line and the tasks
+    work on the same services. Inside one of its services everything is in the environment already.
     """
     own = _own(os.environ if env is None else env)
     home = _home(own)
     config = None if SERVICE in own else load_config(home)
-    kept = {} if config is None else config.settings()
-    settings = Settings.from_env({**kept, **own, **_addresses(config)})
+    kept = {} if SERVICE in own else {"GAUNTLET_STACK": _form(own, running=config is not None)}
+    stack = kept.get("GAUNTLET_STACK")
+    if stack == EMBEDDED and config is not None:
+        kept |= config.settings()
+    settings = Settings.from_env({**kept, **own, **_addresses(stack, own, config)})
     paths = {"gauntlet_home": home, "specs_dir": ROOT / settings.specs_dir}
     if settings.data_file is not None:
-        paths["data_file"] = ROOT / settings.data_file.expanduser()
+        paths["data_file"] = _data_file(settings.data_file)
     return settings.model_copy(update=paths)
+
+
+def stack_form() -> str:
+    """Return which stack commands work with, embedded or compose."""
+    own = _own(os.environ)
+    return _form(own, running=load_config(_home(own)) is not None)
 
 
 def state_folder() -> Path:
@@ -51,11 +62,16 @@ def reach_loopback_directly() -> None:
 
 
 def ignored_addresses(settings: Settings) -> list[str]:
-    """Return the variables that name other services than those of the embedded stack, which goes before them."""
+    """Return the variables that name other services than those of the stack, which goes before them."""
     own = _own(os.environ)
-    return [
-        name for name, value in _addresses(load_config(settings.gauntlet_home)).items() if own.get(name, value) != value
-    ]
+    known = _addresses(settings.gauntlet_stack, own, load_config(settings.gauntlet_home))
+    ours = compose.SECRETS if compose.is_set_up(own) else ()  # the other form's secrets may stand in the same .env
+    return [name for name, value in known.items() if own.get(name, value) != value and name not in ours]
+
+
+def host_variables() -> dict[str, str]:
+    """Return the environment of programs that the command line starts: what is set, with .env where it is not."""
+    return _own(os.environ)
 
 
 def stack_config(settings: Settings) -> StackConfig:
@@ -88,5 +104,21 @@ def _own(env: Mapping[str, str]) -> dict[str, str]:
     return {**dotenv, **{name: value for name, value in env.items() if value.strip()}}
 
 
-def _addresses(config: StackConfig | None) -> dict[str, str]:
-    return {} if config is None else variables(config, load_or_create(config.home))
+def _form(own: Mapping[str, str], *, running: bool) -> str:
+    """Which stack commands work with, where nobody says: the embedded one that runs, else the containers set up."""
+    return own.get("GAUNTLET_STACK") or (COMPOSE if compose.is_set_up(own) and not running else EMBEDDED)
+
+
+def _addresses(stack: str | None, own: Mapping[str, str], config: StackConfig | None) -> dict[str, str]:
+    if stack == COMPOSE:
+        return compose.variables(own)
+    if stack == EMBEDDED and config is not None:
+        return variables(config, load_or_create(config.home))
+    return {}
+
+
+def _data_file(named: Path) -> Path:
+    """A file of the repository's folder, or of its folder data, which containers see."""
+    path = ROOT / named.expanduser()
+    inside = ROOT / "data" / named
+    return inside if inside.is_file() and not path.is_file() else path

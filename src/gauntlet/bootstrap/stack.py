@@ -1,35 +1,108 @@
-"""The embedded stack, for the command line."""
+"""The stack, embedded or in containers, for the command line."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gauntlet.bootstrap.catalogue import load_specs, names
-from gauntlet.bootstrap.environment import ignored_addresses, load_settings, stack_config, state_folder
+from gauntlet.bootstrap.environment import (
+    COMPOSE,
+    ROOT,
+    host_variables,
+    ignored_addresses,
+    load_settings,
+    stack_config,
+    stack_form,
+    state_folder,
+)
 from gauntlet.bootstrap.wiring import make_ports
 from gauntlet.domain.errors import Mendable
 from gauntlet.embedded.config import load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    from gauntlet.embedded.stack import ServiceStatus
+    from gauntlet.compose.stack import ComposeStack
+    from gauntlet.jobs.stack import Say, ServiceStatus, Stack
     from gauntlet.settings import Settings
 
 
-def start_stack(settings: Settings, say: Callable[[str], None]) -> None:
-    """Start the embedded stack and bring every spec's aliases in line with the ledger."""
-    from gauntlet.adapters.migrate import migrate
-    from gauntlet.embedded import stack
+def stack() -> Stack:
+    """Return the stack that GAUNTLET_STACK names, whatever else is wrong with the settings."""
+    return compose_stack() if stack_form() == COMPOSE else EmbeddedStack(state_folder())
 
-    stack.up(stack_config(settings), migrate=migrate, say=say)
+
+def compose_stack() -> ComposeStack:
+    """Return the stack in containers."""
+    from gauntlet.compose.docker import DockerCompose
+    from gauntlet.compose.stack import ComposeStack
+
+    return ComposeStack(DockerCompose(ROOT, host_variables()))
+
+
+@dataclass(frozen=True)
+class EmbeddedStack:
+    """The stack without Docker of one state folder; its settings are read when they are needed."""
+
+    home: Path
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services."""
+        from gauntlet.embedded import stack
+
+        return stack.SERVICES
+
+    @property
+    def start_command(self) -> str:
+        """What a person types to start it."""
+        return "gauntlet up"
+
+    @property
+    def login(self) -> str:
+        """How to log in to Airflow's page."""
+        from gauntlet.embedded.secrets import airflow_password_file
+
+        return f"user admin, password in {airflow_password_file(self.home)}"
+
+    def start(self, say: Say) -> None:
+        """Start the services and wait until they are healthy."""
+        from gauntlet.adapters import databases
+        from gauntlet.embedded import stack
+
+        stack.up(stack_config(load_settings()), databases=databases, say=say)
+
+    def stop(self, say: Say) -> None:
+        """Stop the services."""
+        from gauntlet.embedded import stack
+
+        stack.down(self.home, say)
+
+    def status(self) -> Mapping[str, ServiceStatus]:
+        """Return the state of each service."""
+        from gauntlet.embedded import stack
+
+        return stack.status(load_config(self.home) or stack_config(load_settings()))
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> Iterator[str]:
+        """Yield the last lines of a service's log, and with `follow` those to come."""
+        from gauntlet.embedded import stack
+
+        return stack.logs(self.home, service, lines=lines, follow=follow)
+
+
+def start_stack(say: Say) -> None:
+    """Start the stack and bring every spec's aliases in line with the ledger."""
+    stack().start(say)
     started = load_settings()
     for name in ignored_addresses(started):
         say(f"{name} is set to something else and not used: this stack has its own")
     _reconcile(started, say)
 
 
-def _reconcile(settings: Settings, say: Callable[[str], None]) -> None:
+def _reconcile(settings: Settings, say: Say) -> None:
     """Every spec for itself: what is wrong with one is said, and keeps nobody from the others or from the stack."""
     from gauntlet.jobs.production import reconcile
 
@@ -41,36 +114,21 @@ def _reconcile(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"{spec}: {error}")
 
 
-def stop_stack(say: Callable[[str], None]) -> None:
-    """Stop the embedded stack."""
-    from gauntlet.embedded import stack
+def prepare_databases(settings: Settings) -> None:
+    """Make the roles, databases and tables that are missing, as Postgres's superuser."""
+    from gauntlet.adapters import databases
 
-    stack.down(state_folder(), say)
-
-
-def stack_status(settings: Settings) -> Mapping[str, ServiceStatus]:
-    """Return the state of each service of the embedded stack."""
-    from gauntlet.embedded import stack
-
-    return stack.status(load_config(settings.gauntlet_home) or stack_config(settings))
+    settings.require_for("gauntlet migrate", "postgres_password", *_ROLE_PASSWORDS.values())
+    passwords = {role: settings.secret(name) for role, name in _ROLE_PASSWORDS.items()}
+    place = f"{settings.postgres_host}:{settings.postgres_port}"
+    databases.ensure(f"postgresql://postgres:{settings.secret('postgres_password')}@{place}/postgres", passwords)
+    databases.migrate(f"postgresql://gauntlet:{passwords['gauntlet']}@{place}/gauntlet")
 
 
-def service_log(service: str, *, lines: int, follow: bool) -> Iterator[str]:
-    """Return the last lines of a service's log, and with `follow` those to come."""
-    from gauntlet.embedded import stack
-
-    return stack.logs(state_folder(), service, lines=lines, follow=follow)
-
-
-def service_names() -> tuple[str, ...]:
-    """Return the services of the embedded stack."""
-    from gauntlet.embedded import stack
-
-    return stack.SERVICES
-
-
-def login(settings: Settings) -> str:
-    """Return how to log in to Airflow's page: the user, and where the password stands."""
-    from gauntlet.embedded.secrets import airflow_password_file
-
-    return f"user {settings.airflow_admin_user}, password in {airflow_password_file(settings.gauntlet_home)}"
+_ROLE_PASSWORDS = {
+    "airflow": "airflow_db_password",
+    "mlflow": "mlflow_db_password",
+    "gauntlet": "gauntlet_db_password",
+    "gauntlet_app": "gauntlet_app_db_password",
+    "router": "router_db_password",
+}

@@ -165,5 +165,14 @@ def code_version() -> str:
             capture_output=True, text=True, timeout=5, check=True,
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
-        return version
+        return f"{version}+code.{_code_digest()}"
     return f"{version}+{commit}"
+
+
+def _code_digest() -> str:
+    """A name for the code itself, where no checkout tells its commit, as in a container."""
+    package = ROOT / "src" / "gauntlet"
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]

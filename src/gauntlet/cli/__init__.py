@@ -16,7 +16,9 @@ def cli() -> None:
     """Gauntlet: an MLOps stack in which a model has to earn Production."""
 
 
-for command in (stack.up, stack.down, stack.status, stack.logs, traffic.traffic, runs.run, runs.demo, ledger.history):
+for command in (
+    stack.up, stack.down, stack.status, stack.logs, stack.migrate, traffic.traffic, runs.run, runs.demo, ledger.history,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -37,8 +37,7 @@ def run(spec: str | None, force_retrain: bool, simulate_drift: int) -> None:
 @click.command()
 def demo() -> None:
     """Start the stack and play four acts: first model, no drift, drift, an equal challenger."""
-    settings = bootstrap.load_settings()
-    bootstrap.start_stack(settings, click.echo)
+    bootstrap.start_stack(click.echo)
     settings = bootstrap.load_settings()
     progress = Progress()
     reports = play(bootstrap.conductor(settings, None, progress.say, progress.doing))
@@ -63,7 +62,7 @@ def _table(reports: list[ActReport]) -> None:
 
 def _say_where(settings: Settings) -> None:
     click.echo("The effect is the challenger's mean loss against the champion's: negative is better.\n")
-    click.echo(f"  Airflow  {settings.airflow_url}   {bootstrap.login(settings)}")
+    click.echo(f"  Airflow  {settings.airflow_url}   {bootstrap.stack().login}")
     click.echo(f"  MLflow   {settings.mlflow_tracking_uri}")
     click.echo(f"  router   {settings.flask_url}")
     click.echo("\nThe stack goes on running. Look around, then stop it with `make down`.")

@@ -11,9 +11,8 @@ from gauntlet.settings import Settings
 
 @click.command()
 def up() -> None:
-    """Start the stack (Postgres, MLflow, Airflow, router) and wait until it is healthy."""
-    settings = bootstrap.load_settings()
-    bootstrap.start_stack(settings, click.echo)
+    """Start the stack and wait until it is healthy: without Docker, or its containers with GAUNTLET_STACK=compose."""
+    bootstrap.start_stack(click.echo)
     click.echo()
     _show(bootstrap.load_settings())
 
@@ -21,7 +20,7 @@ def up() -> None:
 @click.command()
 def down() -> None:
     """Stop the stack; everything it knows stays on disk."""
-    bootstrap.stop_stack(click.echo)
+    bootstrap.stack().stop(click.echo)
 
 
 @click.command()
@@ -40,18 +39,26 @@ def status(as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows; Ctrl-C ends it.")
 def logs(service: str | None, lines: int, follow: bool) -> None:
     """Show the end of a service's log; without SERVICE list the services."""
-    known = bootstrap.service_names()
+    stack = bootstrap.stack()
+    known = stack.services
     if service is None:
         click.echo("\n".join(known))
         return
     if service not in known:
         raise click.UsageError(f"SERVICE must be one of {', '.join(known)}; got {service!r}.")
     empty = True
-    for line in bootstrap.service_log(service, lines=lines, follow=follow):
+    for line in stack.logs(service, lines=lines, follow=follow):
         empty = False
         click.echo(line)
     if empty:
         click.echo(f"{service} has no log yet: it has not been started", err=True)
+
+
+@click.command()
+def migrate() -> None:
+    """Make the roles, databases and tables that are missing; `up` does it by itself."""
+    bootstrap.prepare_databases(bootstrap.load_settings())
+    click.echo("roles, databases and tables are as they should be")
 
 
 def _champions(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -67,7 +74,7 @@ def _champions(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _show_json(settings: Settings) -> bool:
-    services = bootstrap.stack_status(settings)
+    services = bootstrap.stack().status()
     ledger_up = services["postgres"].healthy
     body = {
         "services": {
@@ -80,7 +87,7 @@ def _show_json(settings: Settings) -> bool:
 
 
 def _show(settings: Settings) -> bool:
-    services = bootstrap.stack_status(settings)
+    services = bootstrap.stack().status()
     for name, each in services.items():
         mark = click.style("up  ", fg="green") if each.healthy else click.style("DOWN", fg="red", bold=True)
         where = each.url or ""
@@ -94,12 +101,13 @@ def _show(settings: Settings) -> bool:
         click.echo(f"  champion of {spec}: {champion['model']} v{champion['version']}, since {since}")
     if not champions and services["postgres"].healthy:
         click.echo("  no champion yet: `gauntlet run` trains the first model")
-    _say_login(settings, any(each.healthy for each in services.values()))
+    _say_login(any(each.healthy for each in services.values()))
     return all(each.healthy for each in services.values())
 
 
-def _say_login(settings: Settings, running: bool) -> None:
+def _say_login(running: bool) -> None:
+    stack = bootstrap.stack()
     if not running:
-        click.echo("  the stack is not running: `gauntlet up` starts it")
+        click.echo(f"  the stack is not running: `{stack.start_command}` starts it")
         return
-    click.echo(f"  log in to Airflow: {bootstrap.login(settings)}")
+    click.echo(f"  log in to Airflow: {stack.login}")

@@ -116,16 +116,8 @@ def _airflow(config: StackConfig, secrets: Secrets) -> dict[str, str]:
     sections = {
         "CORE": {
             "DAGS_FOLDER": str(config.root / "airflow" / "dags"),
-            "LOAD_EXAMPLES": "False",
-            "DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "EXECUTOR": "LocalExecutor",
-            # Preloaded workers are forked; a slot is taken for a second after its task has ended.
-            "PARALLELISM": "5",
-            "MP_START_METHOD": "fork",
             "EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "FERNET_KEY": secrets.airflow_fernet_key,
-            "AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-            "SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_password_file(config.home)),
         },
         "DATABASE": {"SQL_ALCHEMY_CONN": sqlalchemy_url(config, "airflow", secrets.airflow, "airflow")},
@@ -133,32 +125,13 @@ def _airflow(config: StackConfig, secrets: Secrets) -> dict[str, str]:
             "HOST": HOST,
             "PORT": str(config.airflow_port),
             "BASE_URL": address,
-            "WORKERS": "1",
             "SECRET_KEY": secrets.airflow_api_secret_key,
         },
         "API_AUTH": {"JWT_SECRET": secrets.airflow_jwt_secret},
-        "LOGGING": {
-            "BASE_LOG_FOLDER": str(layout.logs / "tasks"),
-            "DAG_PROCESSOR_LOG_TARGET": "stdout",  # into the log that is rotated
-            "COLORED_CONSOLE_LOG": "False",
-            "FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
-            "FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-        },
-        # So that a run in flight outlives the kill of a scheduler: it is missed after 10 s, its task after 20.
-        "SCHEDULER": {
-            "SCHEDULER_IDLE_SLEEP_TIME": "0.25",
-            "SCHEDULER_HEARTBEAT_SEC": "2",
-            "SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
-            "ORPHANED_TASKS_CHECK_INTERVAL": "10",
-            "TASK_INSTANCE_HEARTBEAT_SEC": "5",
-            "TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-            "TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        },
-        "WORKERS": {"MIN_HEARTBEAT_INTERVAL": "1"},
-        "DAG_PROCESSOR": {"REFRESH_INTERVAL": "30"},
-        "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
+        "LOGGING": {"BASE_LOG_FOLDER": str(layout.logs / "tasks")},
     }
     flat = {
         f"AIRFLOW__{section}__{name}": value for section, names in sections.items() for name, value in names.items()
     }
-    return {"AIRFLOW_HOME": str(layout.airflow), **_task_client(config, secrets), **flat}
+    places = {"AIRFLOW_HOME": str(layout.airflow), "AIRFLOW_CONFIG": str(config.root / "airflow" / "airflow.cfg")}
+    return {**places, **_task_client(config, secrets), **flat}

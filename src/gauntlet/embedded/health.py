@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from dataclasses import dataclass
 
 import psutil
 import psycopg2
@@ -14,19 +13,10 @@ from gauntlet.embedded.environment import HOST
 from gauntlet.embedded.layout import API_SERVER, DAG_PROCESSOR, MLFLOW, POSTGRES, ROUTER, SCHEDULER
 from gauntlet.embedded.secrets import Secrets
 from gauntlet.embedded.supervision import Process
+from gauntlet.jobs.stack import ServiceStatus
 
 # seconds between heartbeats, with room for a busy machine: the scheduler's is 2, the dag-processor's 5
 _HEARTBEATS = {SCHEDULER: ("SchedulerJob", 12.0), DAG_PROCESSOR: ("DagProcessorJob", 25.0)}
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """The state of one service; `pid` is the service's own process, `detail` says what is wrong, or "ok"."""
-
-    healthy: bool
-    url: str | None
-    pid: int | None
-    detail: str
 
 
 def status_of(

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.environment import HOST, service_environment, sqlalchemy_url
-from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.layout import (
     AIRFLOW_MIGRATE,
     API_SERVER,
@@ -30,6 +29,7 @@ from gauntlet.embedded.layout import (
     Layout,
 )
 from gauntlet.embedded.secrets import Secrets, load_or_create
+from gauntlet.jobs.stack import StackError
 
 _START_SECONDS = 45.0  # after this a service has imported what it needs, on a slow machine, too
 _AIRFLOW = {

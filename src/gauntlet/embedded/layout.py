@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from gauntlet.embedded.errors import StackError
+from gauntlet.jobs.stack import StackError
 
 POSTGRES = "postgres"
 MLFLOW = "mlflow"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import psutil
 
-from gauntlet.embedded.errors import StackError
+from gauntlet.jobs.stack import StackError
 
 HOST = "127.0.0.1"
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from gauntlet.embedded.config import StackConfig
 from gauntlet.embedded.environment import HOST
-from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.files import write_private
 from gauntlet.embedded.layout import Layout
+from gauntlet.jobs.stack import StackError
 
 # The marker by which `make clean` knows a folder outside the state folder as ours.
 MARKER = "gauntlet-home"

@@ -10,9 +10,9 @@ import secrets as random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.files import create_private, write_private
 from gauntlet.embedded.layout import Layout
+from gauntlet.jobs.stack import StackError
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Secrets:
     airflow_api_secret_key: str = field(repr=False)
     airflow_fernet_key: str = field(repr=False)
     airflow_admin_password: str = field(repr=False)
+
+    def of_roles(self) -> dict[str, str]:
+        """Return the passwords of the database roles, by role."""
+        return {role: getattr(self, role) for role in ("airflow", "mlflow", "gauntlet", "gauntlet_app", "router")}
 
 
 def load_or_create(home: Path) -> Secrets:

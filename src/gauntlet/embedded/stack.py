@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from gauntlet.embedded import databases, leftovers, ports, postgres
+from gauntlet.embedded import databases as own_databases
+from gauntlet.embedded import leftovers, ports, postgres
 from gauntlet.embedded import logs as logfiles
 from gauntlet.embedded.config import StackConfig, differences, load_config, save_config
-from gauntlet.embedded.environment import variables
-from gauntlet.embedded.errors import StackError
+from gauntlet.embedded.environment import database_url, variables
 from gauntlet.embedded.files import write_private
-from gauntlet.embedded.health import ServiceStatus, status_of
+from gauntlet.embedded.health import status_of
 from gauntlet.embedded.layout import (
     AIRFLOW_MIGRATE,
     API_SERVER,
@@ -32,22 +32,21 @@ from gauntlet.embedded.layout import (
 )
 from gauntlet.embedded.secrets import Secrets, load_or_create
 from gauntlet.embedded.supervision import Process, Supervisor, launch_command, render
+from gauntlet.jobs.stack import Databases, Say, ServiceStatus, StackError
 
 __all__ = ["SERVICES", "ServiceStatus", "StackError", "down", "log_path", "logs", "status", "up"]
-
-Say = Callable[[str], None]
 
 _PATIENCE = 240.0  # seconds until a service must be healthy; a machine that is fifteen times too slow still makes it
 _STARTS = 4  # of one service within one `up`; then it is called broken
 _POLL = 0.15
 
 
-def up(config: StackConfig, *, migrate: Callable[[str], None], say: Say) -> None:
+def up(config: StackConfig, *, databases: Databases, say: Say) -> None:
     """Start the stack and return when every service is healthy; harmless while it runs.
 
-    `migrate` is called with the owner's address of the ledger's database before anything uses it; `say` gets a line for
-    each step. Raises StackError for a taken port, for a stack that runs with other settings, and, with the end of its
-    log, for a service that does not become healthy; what this call has started is then stopped.
+    `databases` makes what the services need in Postgres before they use it; `say` gets a line for each step. Raises
+    StackError for a taken port, for a stack that runs with other settings, and, with the end of its log, for a service
+    that does not become healthy; what this call has started is then stopped.
     """
     layout = Layout.of(config.home)
     supervisor = Supervisor(layout)
@@ -57,11 +56,11 @@ def up(config: StackConfig, *, migrate: Callable[[str], None], say: Say) -> None
     with _locked(layout, say):
         if supervisor.alive():
             _refuse_other_settings(config)
-            _Start(config, supervisor, migrate, say).run()
+            _Start(config, supervisor, databases, say).run()
             return
         _begin(config, layout, supervisor, say)
         try:
-            _Start(config, supervisor, migrate, say).run()
+            _Start(config, supervisor, databases, say).run()
         except BaseException:
             _stop(layout, supervisor, lambda _: None)
             raise
@@ -176,11 +175,11 @@ def _wait_until(done: Callable[[], bool], patience: float) -> bool:
 class _Start:
     """One start of the services, in the order in which each can do its work."""
 
-    def __init__(self, config: StackConfig, supervisor: Supervisor, migrate: Callable[[str], None], say: Say) -> None:
+    def __init__(self, config: StackConfig, supervisor: Supervisor, databases: Databases, say: Say) -> None:
         self._config = config
         self._layout = Layout.of(config.home)
         self._supervisor = supervisor
-        self._migrate = migrate
+        self._databases = databases
         self._say = say
         self._secrets: Secrets = load_or_create(config.home)
         self._started = time.monotonic()
@@ -190,12 +189,15 @@ class _Start:
         """Start everything and wait for it."""
         self._supervisor.start_service(POSTGRES)
         self._wait([POSTGRES])
-        databases.ensure(self._config, self._secrets)
+        self._databases.ensure(
+            database_url(self._config, "postgres", self._secrets.postgres, "postgres"),
+            self._secrets.of_roles(),
+        )
         self._supervisor.start_service(MLFLOW)  # makes its own schema while Airflow makes its
         schema = AirflowSchema(self._config, self._secrets)
         schema.begin()
         try:
-            self._migrate(variables(self._config, self._secrets)["GAUNTLET_OWNER_DATABASE_URL"])
+            self._databases.migrate(variables(self._config, self._secrets)["GAUNTLET_OWNER_DATABASE_URL"])
             self._supervisor.start_service(ROUTER)
         finally:
             schema.finish()
@@ -263,5 +265,5 @@ class AirflowSchema:
         write_private(self._stamp, self._state())
 
     def _state(self) -> str:
-        revision = databases.airflow_revision(self._config, self._secrets)
+        revision = own_databases.airflow_revision(self._config, self._secrets)
         return f"{importlib.metadata.version('apache-airflow-core')} {revision}\n"

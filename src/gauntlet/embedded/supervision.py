@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.layout import POSTGRES, SERVICES, SUPERVISOR, Layout
+from gauntlet.jobs.stack import StackError
 
 # Paths reach the supervisor through its environment or relative to its working directory: none needs escaping here.
 _HEAD = """\

@@ -1,4 +1,4 @@
-"""Alembic's door: runs the steps on the connection, in the transaction, that `gauntlet.adapters.migrate` hands over."""
+"""Alembic's door: runs the steps on the connection, in the transaction, that `adapters.databases` hands over."""
 
 from alembic import context
 

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from tests.postgres import free_port, throwaway_postgres
 
-from gauntlet.adapters.migrate import migrate
+from gauntlet.adapters.databases import migrate
 
 
 @pytest.fixture(scope="session")

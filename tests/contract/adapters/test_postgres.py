@@ -14,8 +14,8 @@ from tests.contract.adapters.conftest import as_role, make_database
 from tests.contract.adapters.records import make_case, make_version
 from tests.postgres import free_port
 
+from gauntlet.adapters.databases import migrate
 from gauntlet.adapters.ledger import PostgresLedger
-from gauntlet.adapters.migrate import migrate
 from gauntlet.jobs.ports import ServiceAway
 
 TABLES = ["decision", "drift_report", "production_event", "projection", "version"]

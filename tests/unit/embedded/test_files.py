@@ -12,10 +12,10 @@ import pytest
 from gauntlet.embedded import logs, ports
 from gauntlet.embedded.config import StackConfig, differences, load_config, save_config
 from gauntlet.embedded.environment import service_environment, variables
-from gauntlet.embedded.errors import StackError
 from gauntlet.embedded.layout import SERVICES, Layout
 from gauntlet.embedded.secrets import airflow_password_file, load_or_create
 from gauntlet.embedded.supervision import render
+from gauntlet.jobs.stack import StackError
 
 CONFIG = StackConfig(
     root=Path("/repo"),
@@ -93,9 +93,9 @@ def test_a_service_sees_nothing_of_the_shell_that_could_change_it(tmp_path: Path
     config = replace(CONFIG, home=tmp_path)
     env = service_environment("airflow-scheduler", config, load_or_create(tmp_path), shell)
     assert env["PATH"] == "/bin"
-    assert env["AIRFLOW__CORE__PARALLELISM"] == "5"
+    assert "AIRFLOW__CORE__PARALLELISM" not in env
     assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
-    assert env["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "True"
+    assert env["AIRFLOW_CONFIG"] == str(config.root / "airflow" / "airflow.cfg")
     assert "PYTHONDONTWRITEBYTECODE" not in env
     assert "PYTHONPATH" not in env
 

@@ -1,17 +1,14 @@
 """The main job on the real stack: the four acts, other data, two runs at once, and a person who moves the alias."""
 
-import json
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from tests.embedded.conftest import make_env
-from tests.embedded.driver import Driver
+from tests.driver import Driver
 
 from gauntlet import bootstrap
 from gauntlet.domain import rows
@@ -20,8 +17,6 @@ from gauntlet.jobs.acts import turned_on
 from gauntlet.jobs.flow import FLOW, START, Step
 from gauntlet.jobs.pipeline import TASKS
 from gauntlet.jobs.run import StepResult
-
-DATA = Path(__file__).parents[3] / "shared" / "data" / "DiamondData.csv"
 
 
 def test_the_demo_plays_four_acts_and_leaves_everything_in_agreement(driver: Driver) -> None:
@@ -157,28 +152,6 @@ def test_a_champion_that_changes_under_the_verdict_makes_it_invalid(driver: Driv
     assert newest["reason"] == f"champion changed: the test named v{was} as champion, production is v{other} now"
     assert driver.champion() == other
     _assert_ledger_and_registry_agree(driver)
-
-
-@pytest.mark.skipif(not DATA.is_file(), reason="needs the dirty diamonds in ../shared/data")
-def test_dirty_rows_from_a_file_are_counted_and_left_out_by_a_second_stack_beside_the_first(
-    driver: Driver, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    home = tmp_path_factory.mktemp("dirty")
-    dirty = Driver({**make_env(home), "DATA_FILE": str(DATA)})
-    first = driver.champion()
-    try:
-        dirty.run("up")
-        dirty.run("run")
-        assert dirty.champion() == 1
-        assert driver.champion() == first
-        version = bootstrap.make_ports(dirty.settings).registry.describe("gauntlet", 1)
-        assert version is not None
-        training = MlflowClient(dirty.settings.mlflow_tracking_uri).get_run(version.run_id)
-        left_out = json.loads(training.data.params["left_out"])
-        assert any(rule.startswith("cut must be") for rule in left_out), left_out
-        assert int(training.data.params["rows"]) < 5000
-    finally:
-        dirty.run("down")
 
 
 def _settled(driver: Driver, run_id: str) -> int:

@@ -1,0 +1,89 @@
+"""Postgres as the doctor looks at it: logins, revisions, clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from gauntlet.adapters import databases
+from gauntlet.adapters.postgres import address
+from gauntlet.jobs.doctor import Finding
+
+SECONDS = 4
+CLOCK_LIMIT = 5.0
+SUPERUSER = "postgres"
+
+
+def check_reached(url: str, start: str) -> list[Finding]:
+    """Look whether a Postgres answers at all, whatever it says to this login."""
+    said = _refusal(url)
+    if said is None or "FATAL" in said:
+        return []
+    text = f"Postgres must answer at {address(url)}; found: {said}."
+    return [Finding("postgres", text, f"Start it: {start}. What it says itself: gauntlet logs postgres")]
+
+
+def check_logins(urls: Mapping[str, str], variable: Callable[[str], str], start: str) -> list[Finding]:
+    """Log in by each role's URL; `variable` names where the password of a role stands, `start` starts the stack."""
+    found = []
+    for role, url in urls.items():
+        said = _refusal(url)
+        if said is not None:
+            found.append(_login_finding(role, url, said, variable(role), start))
+    return found
+
+
+def check_revision(owner_url: str, start: str) -> list[Finding]:
+    """Compare the product's tables with the newest migration of this code."""
+    found, newest = databases.revisions(owner_url)
+    if found == newest:
+        return []
+    text = f"The product's tables must be at revision {newest}; they are at {found or 'none'}"
+    known = _revisions()
+    if found is None or found in known:
+        return [Finding("migrations", f"{text}.", f"Run what is missing: {start}")]
+    remedy = "Check out the newer code (and build its image: docker compose build), or restore the older database."
+    return [Finding("migrations", f"{text}, which newer code has made.", remedy)]
+
+
+def clock_skew(url: str) -> float:
+    """Return by how many seconds Postgres's clock is ahead of this machine's."""
+    with closing(psycopg2.connect(url, connect_timeout=SECONDS)) as conn, conn.cursor() as cursor:
+        began = time.time()
+        cursor.execute("select extract(epoch from clock_timestamp())::float8")
+        row: Any = cursor.fetchone()
+        return float(row[0]) - (began + time.time()) / 2
+
+
+def _refusal(url: str) -> str | None:
+    try:
+        psycopg2.connect(url, connect_timeout=SECONDS).close()
+    except psycopg2.OperationalError as error:
+        return " ".join(str(error).split()).removesuffix(".")
+    return None
+
+
+def _login_finding(role: str, url: str, said: str, variable: str, start: str) -> Finding:
+    text = f"The role {role} must be able to open {address(url)} with {variable}; Postgres refused"
+    if "password authentication failed" not in said:
+        return Finding("logins", f"{text}: {said}.", f"Make what is missing: {start}")
+    if role == SUPERUSER:
+        remedy = (
+            "Put back the password that the database was made with, or give it the new one: docker compose exec "
+            "postgres psql -U postgres -c \"alter role postgres password 'THE NEW ONE'\""
+        )
+        return Finding("logins", f"{text} the password.", remedy)
+    remedy = f"Put the right password back; or give the role this one, which the start does: {start}"
+    return Finding("logins", f"{text} the password.", remedy)
+
+
+def _revisions() -> set[str]:
+    config = Config()
+    config.set_main_option("script_location", "gauntlet:migrations")
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

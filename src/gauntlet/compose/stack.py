@@ -1,0 +1,102 @@
+"""The stack in containers: start, stop, status, logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gauntlet.compose.docker import Container, DockerCompose
+from gauntlet.compose.environment import PORTS, variables
+from gauntlet.jobs.stack import Say, ServiceStatus, StackError
+
+POSTGRES = "postgres"
+SERVICES = (
+    POSTGRES, "minio", "mlflow", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "router",
+)  # fmt: skip
+# made for one task, at each start; they end well or the start has failed
+ONE_SHOTS = ("databases", "buckets", "airflow-schema")
+
+
+@dataclass(frozen=True)
+class ComposeStack:
+    """The containers of one checkout; `services` are those of docker-compose.yml and of the files added to it."""
+
+    docker: DockerCompose
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services that are kept running."""
+        found = self.docker.output("config", "--services").split()
+        known = [service for service in SERVICES if service in found]
+        return (*known, *sorted(set(found) - set(known) - set(ONE_SHOTS)))
+
+    @property
+    def start_command(self) -> str:
+        """What a person types to start it."""
+        return "docker compose up -d"
+
+    @property
+    def login(self) -> str:
+        """How to log in to Airflow's page."""
+        return "user admin, password AIRFLOW_ADMIN_PASSWORD in .env"
+
+    def start(self, say: Say) -> None:
+        """Start every service and wait until all are healthy; raises StackError with the logs of what is not."""
+        say("docker compose up -d --wait (the first time it builds two images: some seven minutes)")
+        if self.docker.shown("up", "--detach", "--wait") != 0:
+            raise self._failure()
+
+    def stop(self, say: Say) -> None:
+        """Stop and remove the containers; the volumes stay."""
+        if self.docker.shown("down") != 0:
+            raise StackError("docker compose down must succeed; what it said stands above.")
+        say("stopped; the data stay in Docker's volumes")
+
+    def status(self) -> Mapping[str, ServiceStatus]:
+        """Return the state of each service, and of a one-shot that failed."""
+        containers = self.docker.containers()
+        found = {service: self._status(service, containers) for service in self.services}
+        failed = {each.service: _failed(each) for each in containers if _has_failed(each)}
+        return {**found, **failed}
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> Iterator[str]:
+        """Yield the last lines of a service's log, and with `follow` those to come."""
+        more = ("--follow",) if follow else ()
+        return self.docker.lines("logs", "--no-log-prefix", "--no-color", f"--tail={lines}", *more, service)
+
+    def _status(self, service: str, containers: list[Container]) -> ServiceStatus:
+        own = [each for each in containers if each.service == service]
+        details = sorted({_detail(each) for each in own}) or ["not running"]
+        return ServiceStatus(details == ["ok"], self._url(service), None, ", ".join(details))
+
+    def _url(self, service: str) -> str | None:
+        own = variables(self.docker.env)
+        if service == "minio":
+            return f"http://127.0.0.1:{self.docker.env.get('MINIO_CONSOLE_PORT') or PORTS['MINIO_CONSOLE_PORT']}"
+        name = {"mlflow": "MLFLOW_TRACKING_URI", "airflow-api-server": "AIRFLOW_URL", "router": "FLASK_URL"}
+        return own.get(name.get(service, ""))
+
+    def _failure(self) -> StackError:
+        bad = [each for each in self.docker.containers() if _has_failed(each) or _detail(each) not in ("ok", "ended")]
+        ends = [
+            f"{each.service} ({_detail(each)}), the end of its log:\n"
+            + "\n".join(f"  | {line}" for line in self.logs(each.service, lines=15, follow=False))
+            for each in sorted(bad, key=lambda each: each.service not in ONE_SHOTS)  # a one-shot is the cause of others
+        ]
+        return StackError("\n".join(["docker compose up must succeed; what it said stands above.", *ends[:2]]))
+
+
+def _detail(container: Container) -> str:
+    if container.state == "running" and container.health in ("", "healthy"):
+        return "ok"
+    if container.state == "exited":
+        return f"ended with {container.exit_code}" if container.exit_code else "ended"
+    return container.health if container.state == "running" else container.state
+
+
+def _has_failed(container: Container) -> bool:
+    return container.service in ONE_SHOTS and container.state == "exited" and container.exit_code != 0
+
+
+def _failed(container: Container) -> ServiceStatus:
+    return ServiceStatus(False, None, None, f"ended with {container.exit_code}; see: gauntlet logs {container.service}")

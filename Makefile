@@ -1,6 +1,6 @@
 # Gauntlet. `make` alone says what there is to do.
 .POSIX:
-.PHONY: help .env demo demo-compose up down status setup setup-dev test test-unit test-compose test-scale check bench lock clean
+.PHONY: help .env demo demo-compose up down status setup setup-dev test test-unit test-compose test-scale check bench bench-compose lock clean
 
 BIN = .venv/bin
 
@@ -45,6 +45,10 @@ test-compose: ## Build the images and run the tests of the stack in containers; 
 	@sh tools/setup.sh dev
 	@sh tools/test_compose.sh
 
+test-scale: ## Run the tests of the containers with two Airflow workers, and print what they measure
+	@sh tools/setup.sh dev
+	@$(BIN)/pytest --stack scale tests/scale
+
 test-unit: ## Run the tests that start no stack
 	@sh tools/setup.sh dev
 	@$(BIN)/pytest --ignore=tests/embedded --ignore=tests/both
@@ -60,7 +64,11 @@ bench: ## Measure the router, the pipeline and the start
 	@sh tools/setup.sh dev
 	@$(BIN)/python -m benchmarks
 
-lock: ## Write requirements.txt and requirements-dev.txt anew from pyproject.toml
+bench-compose: ## Measure the stack in containers: start, images, memory
+	@sh tools/setup.sh dev
+	@$(BIN)/python -m benchmarks.compose
+
+lock: ## Write the lock, requirements*.txt, anew from pyproject.toml
 	@sh tools/lock.sh
 
 clean: ## Stop the stack; remove .venv and all state

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,6 +132,18 @@ class EmbeddedDriver(Driver):
         self.run("down")
 
 
+def quiet_port() -> int:
+    """A free port that the system gives to no outgoing connection: a stack's ports must stay free while it starts."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 class ComposeDriver(Driver):
     """A stack in containers: a project of its own, with fresh secrets."""
 
@@ -138,7 +151,7 @@ class ComposeDriver(Driver):
     def make(cls, project: str, **variables: str) -> "ComposeDriver":
         """A stack of this checkout on free ports."""
         own = {"GAUNTLET_STACK": "compose", "COMPOSE_PROJECT_NAME": project}
-        own |= {name: str(free_port()) for name in compose.PORTS}
+        own |= {name: str(quiet_port()) for name in compose.PORTS}
         own |= {name: secrets.token_urlsafe(64) for name in compose.SECRETS}
         own |= {name: secrets.token_urlsafe(15) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
         own |= {"AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}
@@ -158,10 +171,10 @@ class ComposeDriver(Driver):
         """Remove the containers and volumes."""
         self.docker("compose", "down", "--volumes", "--timeout", "5")
 
-    def docker(self, *arguments: str, ok: bool = True, **variables: str) -> str:
+    def docker(self, *arguments: str, ok: bool = True, env: Mapping[str, str] | None = None) -> str:
         """Return what a docker command prints; unless `ok` is false it must succeed."""
         done = subprocess.run(
-            ["docker", *arguments], cwd=ROOT, env=self._environment(variables), capture_output=True, text=True,
+            ["docker", *arguments], cwd=ROOT, env=self._environment(env or {}), capture_output=True, text=True,
             timeout=400,
         )  # fmt: skip
         assert not ok or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"

@@ -14,6 +14,7 @@ from gauntlet.domain.errors import Final
 URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 
 
 def _fits_an_address(secret: SecretStr) -> SecretStr:
@@ -22,6 +23,13 @@ def _fits_an_address(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _web_address(text: str) -> str:
+    if not WEB_ADDRESS.fullmatch(text):
+        raise ValueError("must be an address such as http://minio:9000")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 DatabasePassword = Annotated[SecretStr, AfterValidator(_fits_an_address)]
 
 
@@ -95,13 +103,27 @@ class Settings(BaseModel):
     aws_access_key_id: str | None = Field(None, description="S3 access key, for an s3:// object store")
     aws_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
     aws_default_region: str = Field("us-east-1", description="region of the S3 store")
-    mlflow_s3_endpoint_url: str | None = Field(None, description="address of the S3 store; empty for AWS itself")
+    mlflow_s3_endpoint_url: WebAddress | None = Field(None, description="address of the S3 store; empty for AWS itself")
 
-    s3_endpoint_url: str | None = Field(None, description="address of an S3 store other than the stack's (compose)")
+    s3_endpoint_url: WebAddress | None = Field(
+        None, description="address of an S3 store other than the stack's (compose)"
+    )
     mlflow_bucket: str = Field("mlflow", description="bucket of MLflow's artifacts (compose)")
     data_bucket: str = Field("data", description="bucket of snapshots, profiles and test rows (compose)")
     gauntlet_image: str | None = Field(None, description="image of Airflow, MLflow and router, instead of building it")
     minio_image: str | None = Field(None, description="image of MinIO, instead of building it")
+    valkey_password: DatabasePassword | None = Field(
+        None, description="password of the queue of Airflow's workers (docker-compose.scale.yml)"
+    )
+    airflow_workers: Annotated[int, Field(ge=1, le=1000)] = Field(
+        2, description="worker containers of Airflow (docker-compose.scale.yml)"
+    )
+    airflow_worker_tasks: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="tasks that one of them runs at once (docker-compose.scale.yml)"
+    )
+    mlflow_workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="worker processes of MLflow (docker-compose.scale.yml)"
+    )
     postgres_host: str = Field("127.0.0.1", description="host of the Postgres that gauntlet migrate prepares")
     postgres_password: DatabasePassword | None = Field(None, description="password of Postgres's superuser (compose)")
     airflow_db_password: DatabasePassword | None = Field(None, description="password of the role airflow (compose)")

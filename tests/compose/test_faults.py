@@ -4,14 +4,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.driver import ComposeDriver
 from tests.postgres import free_port
 
 from gauntlet.adapters.objects import S3Store, s3_client
 from gauntlet.jobs.flow import Step
-from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.ports import ServiceAway, Stored
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,7 @@ def test_a_store_that_stays_away_ends_the_run_with_a_clear_error(compose: Compos
 def test_a_wrong_s3_key_ends_the_run_with_a_clear_error(compose: ComposeDriver) -> None:
     objects = count_objects(compose)
     compose.docker(
-        "compose", "up", "--detach", "--no-deps", "--wait", "airflow-scheduler", AWS_SECRET_ACCESS_KEY="wrong-key"
+        "compose", "up", "--detach", "--no-deps", "--wait", "airflow-scheduler", env={"AWS_SECRET_ACCESS_KEY": "wrong"}
     )
     try:
         failed = compose.run("run", ok=False)
@@ -74,10 +76,9 @@ def test_a_wrong_s3_key_ends_the_run_with_a_clear_error(compose: ComposeDriver) 
 
 def test_a_full_store_takes_an_object_whole_or_not_at_all(compose: ComposeDriver) -> None:
     with small_minio(compose) as store:
-        written = []
+        written: list[Stored] = []
         with pytest.raises(ServiceAway, match="must answer for s3://small/") as full:
-            for number in range(60):
-                written.append(store.put("rows", "parquet", number.to_bytes() * 2**20))
+            written.extend(store.put("rows", "parquet", bytes([number]) * 2**20) for number in range(60))
         assert "free" in str(full.value) or "space" in str(full.value), str(full.value)
         assert written
         assert [len(store.get(each)) for each in written] == [2**20] * len(written)
@@ -135,12 +136,12 @@ def small_minio(compose: ComposeDriver) -> Iterator[S3Store]:
         subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
 
 
-def make_bucket(client: object) -> None:
+def make_bucket(client: Any) -> None:
     """Make the bucket as soon as the store answers."""
     for _ in range(30):
         try:
-            client.create_bucket(Bucket="small")  # type: ignore[attr-defined]
-        except Exception:  # noqa: BLE001, PERF203 - whatever a store that is starting says
+            client.create_bucket(Bucket="small")
+        except (BotoCoreError, ClientError):
             time.sleep(0.5)
         else:
             return

@@ -1,5 +1,6 @@
 """The scripts behind `make`, as programs: what preflight says is wrong, and what clean ends, removes and leaves."""
 
+import base64
 import os
 import shutil
 import signal
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from tests.postgres import free_port
+
+from gauntlet.compose import environment as compose
+from gauntlet.settings import Settings
 
 TOOLS = Path(__file__).parents[2] / "tools"
 FREE = ("AIRFLOW_PORT", "MLFLOW_PORT", "ROUTER_PORT", "POSTGRES_PORT")
@@ -205,3 +209,54 @@ def test_clean_removes_a_database_folder_elsewhere_that_names_this_state_folder(
     code, said = clean(checkout)
     assert (code, said.splitlines()[-3:]) == (0, [f"removed {place}", f"removed {home}", "removed .venv"])
     assert not place.exists()
+
+
+def fill(checkout: Path) -> tuple[int, str]:
+    shutil.copy(TOOLS.parent / ".env.example", checkout)
+    return run(["sh", str(checkout / "tools" / "env.sh")])
+
+
+def env_of(checkout: Path) -> dict[str, str]:
+    lines = (checkout / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_env_is_made_with_fresh_secrets_that_only_its_owner_reads(checkout: Path) -> None:
+    assert fill(checkout)[0] == 0
+    made = env_of(checkout)
+    secrets = [made[name] for name in compose.SECRETS]
+    assert all(len(secret) >= 16 for secret in secrets)
+    assert len(set(secrets)) == len(secrets)
+    assert len(base64.urlsafe_b64decode(made["AIRFLOW_FERNET_KEY"])) == 32
+    assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
+    assert Settings.from_env(made).mlflow_port == 5000
+
+
+def test_env_again_changes_nothing(checkout: Path) -> None:
+    fill(checkout)
+    before = (checkout / ".env").read_bytes()
+    assert fill(checkout) == (0, ".env is complete: nothing changed\n")
+    assert (checkout / ".env").read_bytes() == before
+
+
+def test_env_fills_what_is_missing_and_keeps_what_stands_there(checkout: Path) -> None:
+    (checkout / ".env").write_text(
+        "# mine\nMLFLOW_PORT=5001\nAIRFLOW_ADMIN_PASSWORD='my own $word'\nPOSTGRES_PASSWORD=\r\n"
+        "export ROUTER_DB_PASSWORD=mine"
+    )
+    code, said = fill(checkout)
+    assert code == 0
+    assert "AIRFLOW_ADMIN_PASSWORD" not in said
+    made = (checkout / ".env").read_text()
+    assert made.startswith("# mine\nMLFLOW_PORT=5001\nAIRFLOW_ADMIN_PASSWORD='my own $word'\nPOSTGRES_PASSWORD=")
+    assert "export ROUTER_DB_PASSWORD=mine\n" in made
+    assert len(env_of(checkout)["POSTGRES_PASSWORD"]) == 32
+    assert env_of(checkout)["AWS_ACCESS_KEY_ID"]
+    assert list(checkout.glob(".env.??????")) == []
+
+
+def test_an_env_that_is_no_file_is_told(checkout: Path) -> None:
+    (checkout / ".env").mkdir()
+    code, said = fill(checkout)
+    assert code == 1
+    assert said == ".env must be a file that you may read; it is not. Move it away, or give yourself access.\n"

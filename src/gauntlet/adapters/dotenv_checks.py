@@ -23,11 +23,11 @@ def check_dotenv(path: Path, known: Collection[str]) -> list[Finding]:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8"
-        found = f"{path} must be a text file that this user may read; found: {said}."
-        return [Finding(CHECK, found, "Move it away and make a new one (make .env), or correct it.")]
+        line = f"{path} must be a text file that this user may read; found: {said}."
+        return [Finding(CHECK, line, "Move it away and make a new one (make .env), or correct it.")]
     found = check_private([path], CHECK)
     if "\r" in text:
-        line = "The lines of .env must end with a newline alone; found Windows line ends, which become part of values."
+        line = "The lines of .env must end with a newline alone; found Windows line ends, which confuse shells."
         found.append(Finding(CHECK, line, "sed -i 's/\\r$//' .env"))
     return found + _check_lines(text.replace("\r", ""), known)
 
@@ -45,8 +45,8 @@ def _check_lines(text: str, known: Collection[str]) -> list[Finding]:
             continue
         name, value = match.groups()
         if name in first:
-            said = f"Each name must stand once in .env; {name} stands on lines {first[name]} and {number}: the last counts."
-            found.append(Finding(CHECK, said, "Remove one of them."))
+            said = f"Each name must stand once in .env; {name} stands on lines {first[name]} and {number}."
+            found.append(Finding(CHECK, said, "Remove one of them; the last is the one that counts."))
         first.setdefault(name, number)
         found += _check_line(name, value, known)
     return found
@@ -58,6 +58,6 @@ def _check_line(name: str, value: str, known: Collection[str]) -> list[Finding]:
         said = f"A name in .env must be one that is known to count; {name} is not, and looks like {alike[0]}."
         return [Finding(CHECK, said, f"Write {alike[0]}, or remove the line.")]
     if name in known and "$" in value and not value.startswith("'"):
-        said = f"A $ in .env begins the name of another variable; {name} holds one, so its value is not as written."
+        said = f"A $ in .env begins the name of another variable; {name} holds one, and so is not as written."
         return [Finding(CHECK, said, f"Put the value of {name} between single quotes.")]
     return []

@@ -39,7 +39,8 @@ class HttpService:
             return [Finding(self.name, text, f"See why: gauntlet logs {self.name}")]
         if answer.is_success:
             return []
-        text = f"{self.name} must answer {path} at {self.url} with 200; found {answer.status_code}: {answer.text[:150]}"
+        said = f": {answer.text[:150]}" if answer.text else ""
+        text = f"{self.name} must answer {path} at {self.url} with 200; found {answer.status_code}{said}"
         remedy = f"If another program has the port, choose another; else see: gauntlet logs {self.name}"
         return [Finding(self.name, text.rstrip(".") + ".", remedy)]
 

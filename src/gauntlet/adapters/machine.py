@@ -46,11 +46,11 @@ def check_memory(total: int, available: int, *, needed_gb: float, free_gb: float
     return []
 
 
-def check_own_memory(*, running: bool) -> list[Finding]:
+def check_own_memory(needed_gb: float, *, running: bool) -> list[Finding]:
     """Look at this machine's memory; a stack that runs has its share already."""
     found = psutil.virtual_memory()
     free = 0.2 if running else 2.0
-    return check_memory(found.total, found.available, needed_gb=3.5, free_gb=free, whose="this machine")
+    return check_memory(found.total, found.available, needed_gb=needed_gb, free_gb=free, whose="this machine")
 
 
 def check_disk(folder: Path, *, free_gb: float, what: str) -> list[Finding]:

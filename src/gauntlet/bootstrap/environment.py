@@ -43,6 +43,11 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return settings.model_copy(update=paths)
 
 
+def inside_a_service() -> bool:
+    """Say whether this process runs in a container or a process of the stack, which cannot start or stop the stack."""
+    return SERVICE in os.environ
+
+
 def stack_form() -> str:
     """Return which stack commands work with, embedded or compose."""
     own = _own(os.environ)

@@ -11,6 +11,7 @@ from gauntlet.bootstrap.environment import (
     ROOT,
     host_variables,
     ignored_addresses,
+    inside_a_service,
     load_settings,
     stack_config,
     stack_form,
@@ -19,6 +20,7 @@ from gauntlet.bootstrap.environment import (
 from gauntlet.bootstrap.wiring import make_ports
 from gauntlet.domain.errors import Mendable
 from gauntlet.embedded.config import load_config
+from gauntlet.jobs.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
 
 def stack() -> Stack:
-    """Return the stack that GAUNTLET_STACK names, whatever else is wrong with the settings."""
+    """Return the stack that GAUNTLET_STACK names, whatever else is wrong with the settings.
+
+    Raises StackError in a container, which knows the other services by their addresses alone.
+    """
+    if inside_a_service():
+        raise StackError(
+            "This command must be given on the host; here is a container. There: docker compose ps, or logs."
+        )
     return compose_stack() if stack_form() == COMPOSE else EmbeddedStack(state_folder())
 
 

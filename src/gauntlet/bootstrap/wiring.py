@@ -98,6 +98,7 @@ def make_ports(settings: Settings) -> Ports:
             endpoint=settings.mlflow_s3_endpoint_url,
             key_id=settings.aws_access_key_id,
             secret=secret.get_secret_value() if secret else None,
+            region=settings.aws_default_region,
         ),
         registry=MlflowRegistry(str(settings.mlflow_tracking_uri)),
         tracking=MlflowTracking(str(settings.mlflow_tracking_uri)),

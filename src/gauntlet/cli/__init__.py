@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from gauntlet.cli import ledger, runs, stack, traffic
+from gauntlet.cli import doctor, ledger, runs, stack, traffic, upkeep
 from gauntlet.cli.errors import shown
 
 
@@ -17,7 +17,9 @@ def cli() -> None:
 
 
 for command in (
-    stack.up, stack.down, stack.status, stack.logs, stack.migrate, traffic.traffic, runs.run, runs.demo, ledger.history,
+    stack.up, stack.down, stack.status, stack.logs, stack.migrate, doctor.doctor, traffic.traffic, runs.run,
+    runs.demo, ledger.history,
+    upkeep.backup, upkeep.restore, upkeep.prune,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -37,13 +37,17 @@ def run(spec: str | None, force_retrain: bool, simulate_drift: int) -> None:
 @click.command()
 def demo() -> None:
     """Start the stack and play four acts: first model, no drift, drift, an equal challenger."""
-    bootstrap.start_stack(click.echo)
+    inside = bootstrap.inside_a_service()
+    if not inside:
+        bootstrap.start_stack(click.echo)
     settings = bootstrap.load_settings()
     progress = Progress()
     reports = play(bootstrap.conductor(settings, None, progress.say, progress.doing))
     click.echo()
     _table(reports)
-    _say_where(settings)
+    click.echo("The effect is the challenger's mean loss against the champion's: negative is better.\n")
+    if not inside:
+        _say_where(settings)
 
 
 def _table(reports: list[ActReport]) -> None:
@@ -61,7 +65,6 @@ def _table(reports: list[ActReport]) -> None:
 
 
 def _say_where(settings: Settings) -> None:
-    click.echo("The effect is the challenger's mean loss against the champion's: negative is better.\n")
     click.echo(f"  Airflow  {settings.airflow_url}   {bootstrap.stack().login}")
     click.echo(f"  MLflow   {settings.mlflow_tracking_uri}")
     click.echo(f"  router   {settings.flask_url}")

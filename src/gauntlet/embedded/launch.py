@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import runpy
 import shlex
 import shutil
 import signal
@@ -129,6 +130,7 @@ def _run_mlflow(layout: Layout, config: StackConfig, secrets: Secrets) -> None:
 
     databases.wait(config, "mlflow", secrets.mlflow, "mlflow")
     url = sqlalchemy_url(config, "mlflow", secrets.mlflow, "mlflow")
+    runpy.run_path(str(config.root / "mlflow" / "schema.py"))["bring_up_to_date"](url)
     from mlflow.server import constants, handlers
 
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = url

@@ -34,10 +34,8 @@ class Finding:
     @classmethod
     def from_text(cls, check: str, text: str) -> Finding:
         """Return a text of the form "rule; found. Remedy." as a finding."""
-        parts = re.split(r"(?<=[^.])\.\s+(?=[A-Z])", text.strip(), maxsplit=1)
-        if len(parts) == 1:
-            parts = re.split(r"\?\s+(?=[A-Z])", text.strip(), maxsplit=1)
-        return cls(check, parts[0].rstrip(".") + ".", parts[1] if len(parts) > 1 else "Correct what it names.")
+        found, _, remedy = re.sub(r"(?<=[.?])\s+(?=[A-Z])", "\0", text.strip(), count=1).partition("\0")
+        return cls(check, found if found.endswith((".", "?")) else f"{found}.", remedy or "Correct what it names.")
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,10 @@ class _Round:
             except Empty:
                 pass
         for name in [name for name, until in self._running.items() if time.monotonic() > until]:
-            text = f"The check must end within {self._limit:.0f} s; it has not."
-            self._end(name, [Finding(name, text, "See whether what it asks hangs: gauntlet status, gauntlet logs SERVICE.")])
+            text = f"The check must end within {self._limit:g} s; it has not."
+            self._end(
+                name, [Finding(name, text, "See whether what it asks hangs: gauntlet status, gauntlet logs SERVICE.")]
+            )
 
     def _end(self, name: str, found: list[Finding] | None) -> None:
         """None: left out, and so is what needs it."""
@@ -103,7 +103,7 @@ class _Round:
 
 
 def diagnose(
-    checks: Sequence[Check], *, limit: float = 15.0, doing: Callable[[Sequence[str]], None] = lambda _: None
+    checks: Sequence[Check], *, limit: float = 60.0, doing: Callable[[Sequence[str]], None] = lambda _: None
 ) -> list[Finding]:
     """Run every check and return what they found, in the order of the checks: causes stand before their effects.
 
@@ -121,7 +121,7 @@ def _examine(check: Check) -> list[Finding]:
         return list(check.probe())
     except Mendable as error:
         return [Finding.of(check.name, error)]
-    except Exception as error:  # noqa: BLE001 - one check that breaks must not keep the others from being made
+    except Exception as error:
         log.debug("the check %s broke", check.name, exc_info=True)
         said = " ".join(str(error).split())[:300]
         text = f"The check must end by itself; it broke with {type(error).__name__}: {said}."

@@ -1,4 +1,4 @@
-"""Production as the doctor looks at it: MLflow's aliases against the ledger, and the champion's files. Changes neither."""
+"""Production as the doctor looks at it: aliases against the ledger, and the champion's files. Changes nothing."""
 
 from collections.abc import Callable
 

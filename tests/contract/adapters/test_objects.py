@@ -4,17 +4,18 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
 from tests.fakes import MemoryObjects
+from tests.object_stores import FilesContract, ObjectStoreContract
 from tests.postgres import free_port
 
 from gauntlet.adapters.objects import LocalStore, open_store, s3_client
 from gauntlet.jobs.ports import ObjectStore, ServiceAway, Stored, StoreError
+from gauntlet.jobs.upkeep import Files
 
 KEYS: dict[str, str] = {"key_id": "test", "secret": "test"}
 
@@ -45,30 +46,20 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return open_store(uri, endpoint=endpoint, **KEYS)
 
 
-def test_what_was_put_is_got(store: ObjectStore) -> None:
-    stored = store.put("diamonds/snapshots", "parquet", b"rows")
-    assert stored.uri.endswith(f"diamonds/snapshots/{stored.sha256}.parquet")
-    assert store.get(stored) == b"rows"
+@pytest.fixture(params=["local", "s3"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    if request.param == "local":
+        return LocalStore(tmp_path / "a store")
+    uri, endpoint = request.getfixturevalue("s3_uri"), request.getfixturevalue("s3_endpoint")
+    return open_store(uri, endpoint=endpoint, **KEYS)
 
 
-def test_the_same_bytes_are_the_same_object(store: ObjectStore) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        stored = list(pool.map(lambda _: store.put("folder", "bin", b"x" * 100_000), range(16)))
-    assert len(set(stored)) == 1
-    assert store.get(stored[0]) == b"x" * 100_000
+class TestEveryStore(ObjectStoreContract):
+    """Memory, a folder and S3; tests/compose runs the same against MinIO."""
 
 
-def test_an_object_that_is_gone(store: ObjectStore) -> None:
-    stored = store.put("folder", "bin", b"here")
-    gone = Stored(stored.uri.replace(stored.sha256, "0" * 64), "0" * 64)
-    with pytest.raises(StoreError, match="0000"):
-        store.get(gone)
-
-
-def test_an_object_whose_hash_differs(store: ObjectStore) -> None:
-    stored = store.put("folder", "bin", b"here")
-    with pytest.raises(StoreError, match="SHA-256"):
-        store.get(Stored(stored.uri, "0" * 64))
+class TestFilesOfEveryStore(FilesContract):
+    """A folder and S3; tests/compose runs the same against MinIO."""
 
 
 def test_a_changed_file_is_told_and_healed(tmp_path: Path) -> None:
@@ -134,6 +125,15 @@ def test_s3_that_is_away() -> None:
     store = open_store("s3://bucket/prefix", endpoint=endpoint, **KEYS)
     for call in (lambda: store.put("f", "bin", b"x"), lambda: store.get(Stored("s3://bucket/prefix/x", "0" * 64))):
         _raises_away(call, endpoint)
+
+
+def test_a_bucket_that_is_missing(s3_endpoint: str) -> None:
+    store = open_store("s3://no-such-bucket/prefix", endpoint=s3_endpoint, **KEYS)
+    rule = "the bucket no-such-bucket must exist for s3://no-such-bucket/prefix/f/.*; the store has none"
+    with pytest.raises(ServiceAway, match=rule):
+        store.put("f", "bin", b"x")
+    with pytest.raises(ServiceAway, match=rule):
+        store.get(Stored("s3://no-such-bucket/prefix/f/x", "0" * 64))
 
 
 def _raises_away(call: Any, endpoint: str) -> None:

@@ -27,6 +27,13 @@ def workers(running: Running) -> list[psutil.Process]:
     return psutil.Process(running.process.pid).children(recursive=True)
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it went between two looks
+        return False
+
+
 def gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=5)[1]
 
@@ -100,9 +107,7 @@ def test_a_killed_worker_is_replaced(four_workers: Running) -> None:
     assert len(first) == 4
     first[0].kill()
     deadline = time.monotonic() + 10
-    while {each.pid for each in workers(four_workers) if each.status() != psutil.STATUS_ZOMBIE} <= {
-        each.pid for each in first
-    }:
+    while {each.pid for each in workers(four_workers) if alive(each)} <= {each.pid for each in first}:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     wait_until_healthy(four_workers)

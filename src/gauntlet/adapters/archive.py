@@ -1,0 +1,148 @@
+"""A backup's file: a tar whose last member is the manifest, with the SHA-256 of every other one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from gauntlet.jobs.backup import BackupError, Checked, Manifest, is_member
+from gauntlet.jobs.upkeep import Opened
+
+MANIFEST = "manifest.json"
+PIECE = 1 << 20
+
+
+class ArchiveWriter:
+    """A backup on its way to disk: FILE.part until it is whole, readable by its owner alone."""
+
+    def __init__(self, path: Path, part: Path, file: BinaryIO) -> None:
+        self._path, self._part, self._file = path, part, file
+        self._tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by finish
+
+    def add(self, name: str, opened: Opened) -> str:
+        """Copy a member in pieces and return its SHA-256."""
+        reader = _Hashing(opened.stream)
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = opened.size, 0o600
+        self._tar.addfile(member, cast("IO[bytes]", reader))
+        return reader.sha256
+
+    def close(self) -> None:
+        """End the tar, whole or not; nothing happens after `finish`."""
+        with suppress(OSError):
+            self._tar.close()
+
+    def finish(self, manifest: Manifest) -> int:
+        """Add the manifest and give the file its name; returns its size in bytes."""
+        text = manifest.to_json().encode()
+        self.add(MANIFEST, Opened(len(text), io.BytesIO(text)))
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._part.replace(self._path)
+        return self._path.stat().st_size
+
+
+@contextmanager
+def new_archive(path: Path, *, force: bool) -> Iterator[ArchiveWriter]:
+    """Open the file of a new backup; nothing of it is left when the block fails.
+
+    Raises BackupError for a file that is there, unless `force`, and when the disk does not take it.
+    """
+    if path.exists() and not force:
+        raise BackupError(f"A backup must not overwrite another file; {path} is there. Name another, or say --force.")
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with suppress(FileNotFoundError):
+            part.unlink()  # of a backup that was killed
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            writer = ArchiveWriter(path, part, file)
+            try:
+                yield writer
+            finally:
+                writer.close()
+    except OSError as error:
+        raise BackupError(
+            f"A backup must fit on the disk; found {error.strerror or error} at {path}. Make room, or name another."
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+class ArchiveReader:
+    """A backup on disk, read from its beginning each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def check(self) -> Checked:
+        """Read the whole file and compare every member with its hash."""
+        found: dict[str, str] = {}
+        text = b""
+        for name, stream in self._all():
+            if name == MANIFEST:
+                text = stream.read()
+                continue
+            while stream.read(PIECE):
+                pass
+            found[name] = stream.sha256
+        if not text:
+            raise self._damaged("its manifest is missing, so it was cut off")
+        manifest = Manifest.from_json(text)
+        wrong = sorted(
+            name for name in found.keys() | manifest.sha256.keys() if found.get(name) != manifest.sha256.get(name)
+        )
+        if wrong:
+            raise self._damaged(f"{len(wrong)} members differ from the manifest, among them {wrong[0]}")
+        return Checked(manifest, hashlib.sha256(text).hexdigest())
+
+    def members(self) -> Iterator[tuple[str, BinaryIO]]:
+        """Yield each member but the manifest."""
+        return ((name, cast("BinaryIO", stream)) for name, stream in self._all() if name != MANIFEST)
+
+    def _all(self) -> Iterator[tuple[str, _Hashing]]:
+        try:
+            with tarfile.open(self._path, mode="r|") as tar:
+                for member in tar:
+                    stream = tar.extractfile(member) if member.isreg() else None
+                    if stream is None or not (member.name == MANIFEST or is_member(member.name)):
+                        raise self._damaged(f"it holds {member.name!r}, which no backup does")
+                    # Not the tar's own stream: it says that it can be searched, and fails when it is.
+                    yield member.name, _Hashing(stream, self._damaged)
+        except tarfile.TarError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, found: str) -> BackupError:
+        return BackupError(f"{self._path} must be a whole backup; {found}. Take another copy of it.")
+
+
+class _Hashing:
+    """A stream that can only be read, and knows the SHA-256 of what was read from it.
+
+    A tar that ends inside a member is told by `damaged`.
+    """
+
+    def __init__(self, stream: IO[bytes], damaged: Callable[[str], Exception] = BackupError) -> None:
+        self._stream = stream
+        self._damaged = damaged
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except tarfile.TarError as error:
+            raise self._damaged(str(error)) from error
+        self._hash.update(data)
+        return data
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()

@@ -1,0 +1,76 @@
+"""Databases as plain SQL by PostgreSQL's own programs, packed by gzip.
+
+Plain SQL of pg_dump 18 loads into PostgreSQL 17 and the other way round, which its binary formats do not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from gauntlet.jobs.backup import BackupError
+from gauntlet.jobs.upkeep import Opened, Programs
+
+LEVEL = 6
+
+
+class SqlDumps:
+    """Dumps of the databases that `programs` reach; `spool` is a folder for dumps on their way into a file."""
+
+    def __init__(self, programs: Programs, spool: Path) -> None:
+        self._programs = programs
+        self._spool = spool
+
+    @contextmanager
+    def dump(self, database: str) -> Iterator[Opened]:
+        """Dump a database with its owners and grants; the file has no name, so nothing of it stays after a kill."""
+        with tempfile.TemporaryFile(dir=self._spool) as file:
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+                self._run("pg_dump", ["--no-password", database], None, cast("BinaryIO", packed))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            yield Opened(size, cast("BinaryIO", file))
+
+    def load(self, database: str, packed: BinaryIO) -> None:
+        """Load a dump in one transaction; raises BackupError with what Postgres said when it does not take it."""
+        options = ["--no-psqlrc", "--no-password", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+        with gzip.GzipFile(fileobj=packed, mode="rb") as plain, Path(os.devnull).open("wb") as nowhere:
+            self._run("psql", [*options, f"--dbname={database}"], cast("BinaryIO", plain), nowhere)
+
+    def _run(self, program: str, arguments: list[str], given: BinaryIO | None, taken: BinaryIO) -> None:
+        command = [*self._programs.commands[program], *arguments]
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(  # noqa: S603
+                command, cwd=self._programs.cwd, env=dict(self._programs.env),
+                stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if given else subprocess.PIPE, stderr=said,
+            )  # fmt: skip
+            try:
+                _copy(process, given, taken)
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            if code != 0:
+                said.seek(0)
+                text = said.read().decode(errors="replace").strip()[-1500:]
+                raise BackupError(f"{program} must succeed; it ended with {code}: {text}")
+
+
+def _copy(process: subprocess.Popen[bytes], given: BinaryIO | None, taken: BinaryIO) -> None:
+    if given is None:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        with process.stdout:
+            shutil.copyfileobj(process.stdout, taken)
+        return
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
+    with suppress(BrokenPipeError), process.stdin:  # a program that ended early says itself why
+        shutil.copyfileobj(given, process.stdin)

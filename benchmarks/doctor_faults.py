@@ -203,9 +203,11 @@ def copy() -> Iterator[Lab]:
     (root / "data").mkdir(exist_ok=True)
     env = {**PORTS, "COMPOSE_PROJECT_NAME": "gauntlet-doctor", "GAUNTLET_IMAGE": IMAGE, "GAUNTLET_STACK": "compose"}
     lab = Lab(root, env)
-    lab.run("sh", "tools/env.sh")
-    yield lab
-    shutil.rmtree(root)
+    try:
+        lab.run("sh", "tools/env.sh")
+        yield lab
+    finally:
+        shutil.rmtree(root)
 
 
 # --- how each fault is put in and taken out -----------------------------------------------------
@@ -442,7 +444,7 @@ FAULTS = [
     Fault("port taken", "ROUTER_PORT must be a free port; 18000 is taken by process", router_port_taken),
     Fault(
         "a service started with another password",
-        r"settings as they are now; .*ROUTER_DB_PASSWORD \(router\)",
+        r"settings as they are now; .*ROUTER_DATABASE_URL \(router\)",
         docker(BAD_ROUTER, HEAL, ROUTER_DB_PASSWORD=OTHER),
         patience=150,
     ),

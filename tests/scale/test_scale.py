@@ -43,7 +43,7 @@ def test_a_worker_has_no_port_to_the_outside_and_valkey_asks_for_its_password(dr
 
 def test_the_scheduler_does_not_load_what_only_tasks_need(driver: ComposeDriver, record_property: Record) -> None:
     memory = {service: memory_mb(driver, service) for service in (*SERVICES, "valkey", "airflow-worker")}
-    assert memory["airflow-scheduler"] < memory["airflow-worker"] / 4
+    assert memory["airflow-scheduler"] < 250  # with the libraries it is well above 400
     for service, used in memory.items():
         record_property(f"memory of {service}, PSS MB", f"{used:.0f}")
     record_property("memory in all, PSS MB", f"{sum(memory.values()):.0f}")

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.driver import ComposeDriver
 from tests.postgres import free_port
 
-from gauntlet.adapters.objects import S3Store, s3_client
+from gauntlet.adapters.s3_store import S3Store, s3_client
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.ports import ServiceAway, Stored
 
@@ -77,9 +77,8 @@ def test_a_wrong_s3_key_ends_the_run_with_a_clear_error(compose: ComposeDriver) 
 def test_a_full_store_takes_an_object_whole_or_not_at_all(compose: ComposeDriver) -> None:
     with small_minio(compose) as store:
         written: list[Stored] = []
-        with pytest.raises(ServiceAway, match="must answer for s3://small/") as full:
+        with pytest.raises(ServiceAway, match="must have room for s3://small/.* it is full"):
             written.extend(store.put("rows", "parquet", bytes([number]) * 2**20) for number in range(60))
-        assert "free" in str(full.value) or "space" in str(full.value), str(full.value)
         assert written
         assert [len(store.get(each)) for each in written] == [2**20] * len(written)
 
@@ -119,12 +118,12 @@ def count_objects(compose: ComposeDriver) -> int:
 
 @contextmanager
 def small_minio(compose: ComposeDriver) -> Iterator[S3Store]:
-    """An S3 store in 64 MB of memory, from the image of the stack."""
+    """An S3 store in 32 MB of memory, from the image of the stack."""
     port, name = free_port(), f"{compose.env['COMPOSE_PROJECT_NAME']}-small"
     keys = {"MINIO_ROOT_USER": "small-user", "MINIO_ROOT_PASSWORD": "small-password"}
     subprocess.run(
         ["docker", "run", "--rm", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:9000",
-         "--tmpfs", "/data:size=64m,uid=10001,gid=10001", *(f"--env={key}={value}" for key, value in keys.items()),
+         "--tmpfs", "/data:size=32m,uid=10001,gid=10001", *(f"--env={key}={value}" for key, value in keys.items()),
          "gauntlet-minio:2026-02-12"],
         check=True, capture_output=True,
     )  # fmt: skip

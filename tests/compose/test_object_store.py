@@ -11,7 +11,8 @@ import pytest
 from tests.driver import ComposeDriver
 from tests.object_stores import FilesContract, ObjectStoreContract
 
-from gauntlet.adapters.objects import S3Store, open_store, s3_client
+from gauntlet.adapters.objects import open_store
+from gauntlet.adapters.s3_store import S3Store, s3_client
 from gauntlet.jobs.ports import ObjectStore, ServiceAway, Stored
 from gauntlet.jobs.upkeep import Files
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pytest
 
 from gauntlet.adapters.archive import ArchiveReader, new_archive
-from gauntlet.adapters.objects import LocalStore
+from gauntlet.adapters.local_store import LocalStore
 from gauntlet.jobs.backup import (
     DATABASES,
     BackupError,

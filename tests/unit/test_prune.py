@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gauntlet.adapters.objects import LocalStore
+from gauntlet.adapters.local_store import LocalStore
 from gauntlet.jobs.prune import LoggedModel, Named, OldRun, Stores, prune, removable
 from gauntlet.jobs.upkeep import Item
 

@@ -124,7 +124,7 @@ def _site(settings: Settings) -> Site:
 
 
 def _embedded(settings: Settings) -> Site:
-    from gauntlet.adapters.objects import LocalStore
+    from gauntlet.adapters.local_store import LocalStore
     from gauntlet.embedded import dump
     from gauntlet.embedded.config import load_config
     from gauntlet.embedded.environment import database_url as address

@@ -77,13 +77,17 @@ class ComposeStack:
         return own.get(name.get(service, ""))
 
     def _failure(self) -> StackError:
-        bad = [each for each in self.docker.containers() if _has_failed(each) or _detail(each) not in ("ok", "ended")]
+        containers = self.docker.containers()
+        # a one-shot that failed is why others were not started
+        bad = [each for each in containers if _has_failed(each)] or [
+            each for each in containers if _detail(each) not in ("ok", "ended", "created")
+        ]
         ends = [
             f"{each.service} ({_detail(each)}), the end of its log:\n"
             + "\n".join(f"  | {line}" for line in self.logs(each.service, lines=15, follow=False))
-            for each in sorted(bad, key=lambda each: each.service not in ONE_SHOTS)  # a one-shot is the cause of others
+            for each in bad[:2]
         ]
-        return StackError("\n".join(["docker compose up must succeed; what it said stands above.", *ends[:2]]))
+        return StackError("\n".join(["docker compose up must succeed; what it said stands above.", *ends]))
 
 
 def _detail(container: Container) -> str:

@@ -13,7 +13,9 @@ from tests.fakes import MemoryObjects
 from tests.object_stores import FilesContract, ObjectStoreContract
 from tests.postgres import free_port
 
-from gauntlet.adapters.objects import LocalStore, open_store, s3_client
+from gauntlet.adapters.local_store import LocalStore
+from gauntlet.adapters.objects import open_store
+from gauntlet.adapters.s3_store import s3_client
 from gauntlet.jobs.ports import ObjectStore, ServiceAway, Stored, StoreError
 from gauntlet.jobs.upkeep import Files
 

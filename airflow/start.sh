@@ -11,6 +11,6 @@ if [ "$1" = api-server ]; then
 fi
 unset AIRFLOW_ADMIN_PASSWORD
 # where task logs go if they leave the machine (docker-compose.scale.yml): the store of everything else, with its keys
-export AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER="$OBJECT_STORE/airflow-logs"
+if [ -n "${OBJECT_STORE:-}" ]; then export AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER="$OBJECT_STORE/airflow-logs"; fi
 if [ -n "${MLFLOW_S3_ENDPOINT_URL:-}" ]; then export AWS_ENDPOINT_URL_S3="$MLFLOW_S3_ENDPOINT_URL"; fi
 exec airflow "$@"

@@ -41,7 +41,7 @@ database_folder() {
 
 stop() {
     if [ -f .venv/gauntlet-setup ] && .venv/bin/python -c 'import gauntlet.cli, gauntlet.embedded.stack' 2>/dev/null; then
-        .venv/bin/gauntlet down
+        GAUNTLET_STACK=embedded .venv/bin/gauntlet down
     elif [ -d /proc/self ]; then
         echo "clean: .venv is not complete, so 'gauntlet down' cannot stop the stack; ending what works in $home"
         end_leftovers

@@ -9,6 +9,10 @@ SECRETS="POSTGRES_PASSWORD AIRFLOW_DB_PASSWORD MLFLOW_DB_PASSWORD GAUNTLET_DB_PA
 ROUTER_DB_PASSWORD AIRFLOW_ADMIN_PASSWORD AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY AIRFLOW_FERNET_KEY
 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY VALKEY_PASSWORD"
 
+BLANK=$(printf ' \t\r')
+# nothing, or quotes around nothing; a comment may follow
+EMPTY="[$BLANK]*(\"\"|'')?[$BLANK]*(#.*)?\$"
+
 main() {
     if [ -e .env ] && ! { [ -f .env ] && [ -r .env ]; }; then
         echo ".env must be a file that you may read; it is not. Move it away, or give yourself access." >&2
@@ -16,10 +20,11 @@ main() {
     fi
     work=$(mktemp .env.XXXXXX)
     trap 'rm -f "$work" "$work.next"' EXIT
-    if [ -e .env ]; then cat .env; else cat .env.example; fi >"$work"
+    # the last line may lack its end
+    if [ -e .env ]; then awk 1 .env; else cat .env.example; fi >"$work"
     made=''
     for name in $SECRETS; do
-        if [ -z "$(value_of "$name")" ]; then
+        if is_empty "$name"; then
             fill "$name" "$(secret_for "$name")"
             made="$made $name"
         fi
@@ -28,25 +33,31 @@ main() {
         echo ".env is complete: nothing changed"
         return
     fi
-    mv "$work" .env
+    if [ -L .env ]; then cat "$work" >.env; else mv "$work" .env; fi
     echo ".env: made$made"
     echo "keep it: the databases open with these passwords only"
 }
 
-# The last line counts, as it does for Compose; quotes around nothing are nothing.
-value_of() {
-    sed -n "s/^[[:space:]]*\(export[[:space:]][[:space:]]*\)\{0,1\}$1[[:space:]]*=[[:space:]]*//p" "$work" |
-        tail -n 1 | tr -d '\r' | sed "s/^\"\"\$//; s/^''\$//; s/^#.*//"
+# As for Compose, the last line of a name counts.
+is_empty() {
+    ! grep -Eq "$(line_of "$1")" "$work" || grep -E "$(line_of "$1")" "$work" | tail -n 1 | grep -Eq "$(line_of "$1")$EMPTY"
 }
 
 # Puts the value where the name stands empty, or at the end.
 fill() {
-    awk -v name="$1" -v value="$2" '
-        $0 ~ "^[ \t]*(export[ \t]+)?" name "[ \t]*=" { $0 = name "=" value; found = 1 }
-        { print }
-        END { if (!found) print name "=" value }
-    ' "$work" >"$work.next"
-    mv "$work.next" "$work"
+    if grep -Eq "$(line_of "$1")$EMPTY" "$work"; then
+        awk -v name="$1" -v value="$2" -v empty="$(line_of "$1")$EMPTY" '
+            $0 ~ empty { $0 = name "=" value }
+            { print }
+        ' "$work" >"$work.next"
+        mv "$work.next" "$work"
+    else
+        echo "$1=$2" >>"$work"
+    fi
+}
+
+line_of() {
+    echo "^[$BLANK]*(export[$BLANK]+)?$1[$BLANK]*="
 }
 
 secret_for() {

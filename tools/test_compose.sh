@@ -27,7 +27,7 @@ build() {
     done
     for name in $names; do unset "$name"; done
     echo "images: $(($(date +%s) - began)) s"
-    docker image ls --format '{{.Repository}}:{{.Tag}}  {{.Size}}' | grep '^gauntlet'
+    docker image ls --format '{{.Repository}}:{{.Tag}}  {{.Size}}' | grep gauntlet || true
 }
 
 # by label: it needs no .env

@@ -77,7 +77,7 @@ def test_a_wrong_s3_key_ends_the_run_with_a_clear_error(compose: ComposeDriver) 
 def test_a_full_store_takes_an_object_whole_or_not_at_all(compose: ComposeDriver) -> None:
     with small_minio(compose) as store:
         written: list[Stored] = []
-        with pytest.raises(ServiceAway, match="must have room for s3://small/.* it is full"):
+        with pytest.raises(ServiceAway, match=r"must have room for s3://small/.* it is full"):
             written.extend(store.put("rows", "parquet", bytes([number]) * 2**20) for number in range(60))
         assert written
         assert [len(store.get(each)) for each in written] == [2**20] * len(written)

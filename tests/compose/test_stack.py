@@ -8,6 +8,7 @@ import psutil
 import pytest
 from tests.driver import ROOT, ComposeDriver
 
+from gauntlet.adapters.airflow_api import AirflowError
 from gauntlet.compose import environment
 from gauntlet.compose.stack import SERVICES
 
@@ -25,6 +26,7 @@ def test_every_container_is_hardened(compose: ComposeDriver) -> None:
         name, host = container["Name"], container["HostConfig"]
         assert host["ReadonlyRootfs"], name
         assert host["CapDrop"] == ["ALL"], name
+        assert not host["CapAdd"] or "postgres" in name, name
         assert host["SecurityOpt"] == ["no-new-privileges:true"], name
         assert host["PidsLimit"] > 0, name
         assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}, name
@@ -99,9 +101,13 @@ def test_another_password_of_postgres_is_told_with_its_remedy_and_nothing_loops(
     assert all(compose.healthy(service) for service in SERVICES)
 
 
-def test_another_password_of_a_role_is_taken_over(compose: ComposeDriver) -> None:
-    compose.run("up", ROUTER_DB_PASSWORD="another-one", AIRFLOW_ADMIN_PASSWORD="another-too")
-    compose.run("traffic")
+def test_other_passwords_of_a_role_and_of_airflow_are_taken_over(compose: ComposeDriver) -> None:
+    changed = ComposeDriver({**compose.env, "ROUTER_DB_PASSWORD": "another-one", "AIRFLOW_ADMIN_PASSWORD": "another"})
+    changed.run("up")
+    changed.run("traffic")
+    assert not changed.conductor().scheduler.unfinished_runs("main_pipeline")
+    with pytest.raises(AirflowError, match="it refused the login"):
+        compose.conductor().scheduler.unfinished_runs("main_pipeline")
     compose.run("up")
     compose.run("traffic")
 
@@ -123,11 +129,14 @@ def test_each_service_can_be_restarted(compose: ComposeDriver, service: str) -> 
     assert compose.healthy(service)
 
 
-def test_dags_and_specs_are_seen_without_a_build(compose: ComposeDriver) -> None:
-    spec = ROOT / "specs" / "seen.toml"
+def test_specs_and_dags_are_seen_without_a_build(compose: ComposeDriver) -> None:
+    spec, dag = ROOT / "specs" / "seen.toml", ROOT / "airflow" / "dags" / "seen.py"
     try:
         spec.write_text((ROOT / "specs" / "fair.toml").read_text())
+        dag.write_text("from airflow.sdk import DAG\n\nDAG('seen_on_the_host')\n")
         compose.conductor().scheduler.wait_for_dag("main_pipeline__seen")
+        compose.conductor().scheduler.wait_for_dag("seen_on_the_host")
         compose.run("traffic", "--spec", "seen")
     finally:
-        spec.unlink()
+        spec.unlink(missing_ok=True)
+        dag.unlink(missing_ok=True)

@@ -23,8 +23,9 @@ def test_the_four_acts_run_on_both_workers(driver: ComposeDriver, record_propert
     shown = driver.run("demo").stdout
 
     verdicts = [entry["verdict"] for entry in reversed(driver.json("history", "--json"))]
-    assert verdicts[:2] == ["PROMOTE", "PROMOTE"]
-    assert len(verdicts) == 3
+    # two in a hundred samples without drift look as if there were some, and then a fourth verdict is given
+    assert len(verdicts) == 3 + ("=> drift in" in shown.split("\nAct ")[2])
+    assert (verdicts[0], verdicts[-2]) == ("PROMOTE", "PROMOTE")
     ran_on = [task["hostname"] for run_id in run_ids(driver) for task in tasks(driver, run_id) if task["hostname"]]
     assert set(ran_on) == set(workers(driver))
     assert len(set(ran_on)) == 2

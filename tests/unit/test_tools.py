@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import signal
 import socket
@@ -253,6 +254,54 @@ def test_env_fills_what_is_missing_and_keeps_what_stands_there(checkout: Path) -
     assert len(env_of(checkout)["POSTGRES_PASSWORD"]) == 32
     assert env_of(checkout)["AWS_ACCESS_KEY_ID"]
     assert list(checkout.glob(".env.??????")) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        ("POSTGRES_PASSWORD=old\nPOSTGRES_PASSWORD=\n", "POSTGRES_PASSWORD=old\n"),
+        ('POSTGRES_PASSWORD="" # to be filled\n', ""),
+        ("POSTGRES_PASSWORD=   # to be filled\n", ""),
+        ("  export POSTGRES_PASSWORD=''\r\n", ""),
+    ],
+)
+def test_env_fills_whatever_counts_as_empty_and_nothing_else(checkout: Path, lines: str, kept: str) -> None:
+    (checkout / ".env").write_text(lines)
+    fill(checkout)
+    made = (checkout / ".env").read_text()
+    assert made.startswith(kept)
+    assert len(env_of(checkout)["POSTGRES_PASSWORD"]) == 32
+
+
+def test_env_stays_a_link_to_where_it_lies(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "settings"
+    elsewhere.write_text("MLFLOW_PORT=5001\n")
+    (checkout / ".env").symlink_to(elsewhere)
+    fill(checkout)
+    assert (checkout / ".env").is_symlink()
+    assert elsewhere.read_text().startswith("MLFLOW_PORT=5001\n")
+    assert "POSTGRES_PASSWORD=" in elsewhere.read_text()
+
+
+def test_every_list_of_secrets_is_the_same() -> None:
+    shell = (TOOLS / "env.sh").read_text().split('SECRETS="')[1].split('"')[0].split()
+    demanded = re.compile(r"- \$\{([A-Z_]+):\?")
+    compose_files = [(TOOLS.parent / f"docker-compose{name}.yml").read_text() for name in ("", ".scale")]
+    assert set(demanded.findall(compose_files[0])) == set(compose.SECRETS)
+    assert set(shell) == {*compose.SECRETS, *demanded.findall(compose_files[1])}
+
+
+def test_clean_stops_the_embedded_stack_whatever_env_says(checkout: Path) -> None:
+    command = checkout / ".venv" / "bin" / "gauntlet"
+    command.write_text('#!/bin/sh\necho "$GAUNTLET_STACK $*" >"$(dirname "$0")/../../called"\n')
+    command.chmod(0o755)
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (checkout / ".venv" / "gauntlet-setup").touch()
+    code, said = run(["sh", str(checkout / "tools" / "clean.sh")], GAUNTLET_STACK="compose")
+    assert code == 0, said
+    assert (checkout / "called").read_text() == "embedded down\n"
 
 
 def test_an_env_that_is_no_file_is_told(checkout: Path) -> None:

@@ -12,8 +12,9 @@ SET_UP = {name: f"{name.lower().replace('_', '-')}" for name in SECRETS}
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A state folder in which nothing runs; and none of the variables that a .env of this checkout may hold."""
+    monkeypatch.setattr("gauntlet.bootstrap.environment.dotenv_values", lambda _: {})
     return {"GAUNTLET_HOME": str(tmp_path)}
 
 

@@ -49,7 +49,10 @@ def head() -> str:
         name for kind, name in found if kind == "down_revision"
     }
     if len(newest) != 1:
-        raise RuntimeError(f"MLflow's migrations must end in one revision; found {sorted(newest)}.")
+        raise RuntimeError(
+            f"MLflow's migrations must end in one revision; found {sorted(newest)}. "
+            "Install MLflow anew: make setup, or docker compose build"
+        )
     return newest.pop()
 
 

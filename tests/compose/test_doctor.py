@@ -11,10 +11,12 @@ def test_a_healthy_stack_is_silent(compose: ComposeDriver) -> None:
 
 
 def test_every_fault_is_named_with_its_remedy_and_what_only_follows_is_not(compose: ComposeDriver) -> None:
-    compose.docker("compose", "stop", "mlflow")
     wrong = {"GAUNTLET_APP_DB_PASSWORD": "wrong", "DATA_FILE": "nothing.csv"}
-    done = compose.run("doctor", "--json", ok=False, **wrong)
-    compose.docker("compose", "up", "--detach", "--wait")
+    try:
+        compose.docker("compose", "stop", "mlflow")
+        done = compose.run("doctor", "--json", ok=False, **wrong)
+    finally:
+        compose.docker("compose", "up", "--detach", "--wait")
     findings = json.loads(done.stdout)
     named = {finding["check"]: finding for finding in findings}
     assert done.returncode == 1

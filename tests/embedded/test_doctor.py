@@ -23,8 +23,10 @@ def test_a_healthy_stack_is_silent(driver: Driver) -> None:
 def test_faults_are_named_with_their_remedies(driver: Driver, stack: StackConfig) -> None:
     secrets = stack.home.resolve() / "secrets" / "secrets.json"
     secrets.chmod(0o644)
-    done = driver.run("doctor", "--json", ok=False, ROUTER_WORKERS="3")
-    secrets.chmod(0o600)
+    try:
+        done = driver.run("doctor", "--json", ok=False, ROUTER_WORKERS="3")
+    finally:
+        secrets.chmod(0o600)
     assert done.returncode == 1
     assert json.loads(done.stdout) == [
         {

@@ -1,8 +1,10 @@
 """Backup and restore over stores and databases in memory, and the file between them on disk."""
 
+import errno
 import gzip
 import io
 import os
+import resource
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -14,21 +16,14 @@ from typing import BinaryIO
 import pytest
 
 from gauntlet.adapters.archive import ArchiveReader, new_archive
+from gauntlet.adapters.dumps import SqlDumps
 from gauntlet.adapters.local_store import LocalStore
-from gauntlet.jobs.backup import (
-    DATABASES,
-    BackupError,
-    Manifest,
-    Origin,
-    State,
-    back_up,
-    is_member,
-    readable,
-    require_fit,
-    restore,
-)
-from gauntlet.jobs.upkeep import Opened
+from gauntlet.jobs.backup import Parts, State, Target, back_up, restore
+from gauntlet.jobs.manifest import DATABASES, BackupError, Manifest, Origin, is_member, require_fit
+from gauntlet.jobs.stack import StackError
+from gauntlet.jobs.upkeep import TASK_LOGS, Opened, Programs, readable
 
+ROOT = Path(__file__).parents[2]
 KNOWN = frozenset({"0001", "0002"})
 REMEDY = "empty it."
 HERE = Origin(
@@ -98,20 +93,17 @@ class Stack:
     def __init__(self, folder: Path, found: State = State.EMPTY) -> None:
         self.objects, self.artifacts = LocalStore(folder / "objects"), LocalStore(folder / "artifacts")
         self.dumps, self.standby, self.services = Dumps(), Standby(found), Services()
+        self.parts = Parts(self.objects, self.artifacts, self.dumps)
         self.origin = replace(HERE, object_store=self.objects.root)
 
     def back_up(self, file: Path, still: AbstractContextManager[object] | None = None) -> Manifest:
         with new_archive(file, force=False) as archive:
-            return back_up(
-                archive, self.origin, self.dumps, self.objects, self.artifacts, still or nullcontext(),
-                "2026-11-21T00:00:00+00:00", lambda _: None,
-            )  # fmt: skip
+            now = "2026-11-21T00:00:00+00:00"
+            return back_up(archive, self.origin, self.parts, still or nullcontext(), now, lambda _: None)
 
     def restore(self, file: Path) -> None:
-        restore(
-            ArchiveReader(file), self.origin, KNOWN, self.dumps, self.objects, self.artifacts, self.standby,
-            self.services, REMEDY, lambda _: None,
-        )  # fmt: skip
+        target = Target(self.origin, KNOWN, REMEDY)
+        restore(ArchiveReader(file), target, self.parts, self.standby, self.services, lambda _: None)
 
 
 @pytest.fixture
@@ -123,10 +115,24 @@ def old(tmp_path: Path) -> Stack:
 
 
 @pytest.fixture
+def small_stack(tmp_path: Path) -> Stack:
+    """One whose files are small, and whose backup is not."""
+    stack = Stack(tmp_path / "small")
+    for number in range(20):
+        stack.objects.put("snapshots", "parquet", bytes([number]) * 10_000)
+    return stack
+
+
+@pytest.fixture
 def file(old: Stack, tmp_path: Path) -> Path:
     file = tmp_path / "backup.tar"
     old.back_up(file)
     return file
+
+
+def program_dumps(folder: Path, command: list[str]) -> SqlDumps:
+    """Dumps by another program in pg_dump's place."""
+    return SqlDumps(Programs({"pg_dump": command}, {"PATH": os.defpath}, folder), folder)
 
 
 def contents(stack: Stack) -> list[dict[str, bytes]]:
@@ -180,15 +186,90 @@ def test_another_file_is_not_overwritten(old: Stack, file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_backup_that_fails_leaves_no_file(old: Stack, tmp_path: Path) -> None:
-    @contextmanager
-    def full() -> Iterator[None]:
-        yield
-        raise OSError(28, "No space left on device")
+def test_logs_of_tasks_are_left_out(old: Stack, tmp_path: Path) -> None:
+    old.objects.write(f"{TASK_LOGS}/dag_id=main/attempt=1.log", io.BytesIO(b"log"))
+    old.artifacts.write(f"{TASK_LOGS}/not-one", io.BytesIO(b"artifact"))
+    manifest = old.back_up(tmp_path / "other.tar")
+    assert [name for name in manifest.sha256 if TASK_LOGS in name] == [f"artifacts/{TASK_LOGS}/not-one"]
+    assert manifest.counts["objects"] == 1
 
-    with pytest.raises(BackupError, match="must fit on the disk; found No space left on device"):
-        old.back_up(tmp_path / "full.tar", full())
+
+def test_airflow_puts_its_logs_where_backup_and_prune_look_for_them() -> None:
+    assert f'="$OBJECT_STORE/{TASK_LOGS}"' in (ROOT / "airflow" / "start.sh").read_text()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """A disk on which no file of this process grows past 50 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_disk_that_is_full_is_told_and_left_as_it_was(small_stack: Stack, tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match=r"must fit on the disk; found File too large at .*full\.tar\. Make room"):
+        small_stack.back_up(tmp_path / "full.tar")
     assert list(tmp_path.glob("full.tar*")) == []
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_dump_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    dumps = program_dumps(tmp_path, ["sh", "-c", "head --bytes=1000000 /dev/urandom"])
+    with pytest.raises(BackupError, match="must fit on the disk; found File too large"), dumps.dump("gauntlet"):
+        pass
+
+
+def test_other_troubles_are_not_taken_for_a_full_disk(old: Stack, tmp_path: Path) -> None:
+    @contextmanager
+    def away() -> Iterator[None]:
+        yield
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        old.back_up(tmp_path / "failed.tar", away())
+    assert list(tmp_path.glob("failed.tar*")) == []
+
+
+def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
+    dumps = program_dumps(tmp_path, ["no-such-docker", "compose"])
+    with pytest.raises(StackError, match="The program no-such-docker must be there"), dumps.dump("gauntlet"):
+        pass
+
+
+def test_a_folder_that_is_missing_is_told(old: Stack, tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match=r"must be able to write .*b\.tar\.part; found No such file"):
+        old.back_up(tmp_path / "nowhere" / "b.tar")
+
+
+def test_two_backups_do_not_write_one_file(old: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "both.tar"
+    with new_archive(file, force=False) as first:
+        for force in (False, True):
+            with pytest.raises(BackupError, match=r"one is writing .*both\.tar\.part\. Wait"):
+                new_archive(file, force=force).__enter__()
+        back_up(first, old.origin, old.parts, nullcontext(), "", lambda _: None)
+    ArchiveReader(file).check()
+    assert list(tmp_path.glob("both.tar*")) == [file]
+
+
+def test_what_a_killed_backup_left_is_written_over(old: Stack, tmp_path: Path) -> None:
+    part = tmp_path / "b.tar.part"
+    part.write_bytes(b"x" * 10_000_000)
+    part.chmod(0o644)
+    old.back_up(tmp_path / "b.tar")
+    ArchiveReader(tmp_path / "b.tar").check()
+    assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
+    assert (tmp_path / "b.tar").stat().st_size < 10_000_000
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(old: Stack, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "b.tar.part").symlink_to(tmp_path / "precious")
+    with pytest.raises(BackupError, match="must be able to write"):
+        old.back_up(tmp_path / "b.tar")
+    assert (tmp_path / "precious").read_text() == "kept"
 
 
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.97])
@@ -235,6 +316,21 @@ def test_a_restore_that_fails_starts_the_services_and_can_be_done_again(
     assert new.services.seen == ["pause", "resume"]
     new.restore(file)
     assert new.standby.steps[-2:] == ["swap", "clean"]
+
+
+def test_services_that_stop_only_half_way_are_started_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = Stack(tmp_path / "new")
+
+    def pause() -> None:
+        new.services.seen.append("pause")
+        raise StackError("the second service does not end")
+
+    monkeypatch.setattr(new.services, "pause", pause)
+    with pytest.raises(StackError, match="the second service does not end"):
+        new.restore(file)
+    assert (new.standby.steps, new.services.seen) == ([], ["pause", "resume"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What the doctor makes of checks that find, break, hang or depend on one another; and what its checks find."""
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.contract.adapters.records import make_case, make_version
+from tests.docker import SERVICES, WITHOUT_MINIO, container, docker
 from tests.fakes import MemoryLedger, MemoryObjects, MemoryRegistry, MemoryTracking, MemoryTraffic
 
 from gauntlet.adapters import machine
@@ -23,6 +23,7 @@ from gauntlet.adapters.http_checks import HttpService, clock_findings
 from gauntlet.adapters.postgres_checks import check_reached
 from gauntlet.compose.checks import check_docker, check_secret_forms, check_secrets
 from gauntlet.compose.containers import Containers
+from gauntlet.compose.docker import DockerCompose
 from gauntlet.compose.engine import Engine
 from gauntlet.compose.environment import SECRETS
 from gauntlet.domain.errors import Mendable
@@ -62,10 +63,19 @@ def test_causes_come_first_and_what_depends_on_them_is_left_out() -> None:
         Check("logins", lambda: found("logins"), needs=("postgres",)),
         Check("aliases", lambda: found("aliases"), needs=("logins", "mlflow")),
         Check("mlflow", list),
-        Check("router", lambda: late("router"), needs=("mlflow", "not of this stack")),
+        Check("router", lambda: late("router"), needs=("mlflow",)),
         Check("disk", lambda: found("disk")),
     ]
     assert [finding.check for finding in diagnose(checks)] == ["postgres", "router", "disk"]
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [({"a": ("c",)}, "there is no c"), ({"a": ("b",), "b": ("a",)}, "cycle"), ({"a": ("a",)}, "cycle")],
+)
+def test_needs_that_can_never_be_met_are_refused(needs: dict[str, tuple[str, ...]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        diagnose([Check(name, list, needs.get(name, ())) for name in ("a", "b")])
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_others_are_made() -> None:
@@ -202,7 +212,7 @@ def test_each_file_of_the_champion_that_is_gone_or_altered_is_named(ports: Ports
 
 # --- .env and secrets ---------------------------------------------------------------------------
 
-KNOWN = ("POSTGRES_PASSWORD", "MINIO_PORT", "DATA_FILE")
+KNOWN = {"POSTGRES_PASSWORD": True, "MINIO_PORT": False, "DATA_FILE": False}
 
 
 @pytest.mark.parametrize(
@@ -249,8 +259,10 @@ def test_a_dotenv_that_others_may_read_or_nobody_can(tmp_path: Path) -> None:
     assert [each.found for each in check_dotenv(path, KNOWN)] == [
         f"{path} must be a text file that this user may read; found: bytes that are not UTF-8."
     ]
-    path.write_text("MINIO_PORT=1\n")
     path.chmod(0o640)
+    path.write_text("MINIO_PORT=1\nPOSTGRES_PASSWORD=\n# POSTGRES_PASSWORD=old\n")
+    assert check_dotenv(path, KNOWN) == []
+    path.write_text("MINIO_PORT=1\nPOSTGRES_PASSWORD=x\n")
     assert check_dotenv(path, KNOWN) == [
         Finding(
             ".env",
@@ -344,54 +356,7 @@ def free_port() -> int:
     return free_port()
 
 
-# --- Docker, as a program that answers from files -----------------------------------------------
-
-SERVICES: dict[str, Any] = {
-    "postgres": {"restart": "unless-stopped", "image": "postgres", "ports": [{"published": "15432"}]},
-    "databases": {"image": "ours", "depends_on": {"postgres": {}}},
-    "mlflow": {
-        "restart": "unless-stopped",
-        "image": "ours",
-        "depends_on": {"databases": {}},
-        "environment": {"A": "1"},
-    },
-    "router": {"restart": "unless-stopped", "image": "ours", "depends_on": {"databases": {}}},
-}
-
-
-def container(service: str, status: str = "running", **changes: Any) -> dict[str, Any]:
-    state = {
-        "Status": status, "ExitCode": 0, "Error": "", "OOMKilled": False,
-    }  # fmt: skip
-    return {
-        "Name": f"/x-{service}-1",
-        "Image": "sha256:1",
-        "RestartCount": 0,
-        "Config": {"Labels": {"com.docker.compose.service": service}, "Env": ["A=1"]},
-        "HostConfig": {"Memory": 2**29},
-        "NetworkSettings": {"Ports": {}},
-        "State": {**state, **changes},
-    }
-
-
-def docker(folder: Path, *containers: dict[str, Any]) -> Containers:
-    """A program `docker` that knows these containers."""
-    (folder / "config").write_text(json.dumps({"services": SERVICES}))
-    (folder / "inspect").write_text(json.dumps(containers))
-    program = folder / "docker"
-    program.write_text(
-        f"""#!/bin/sh
-case "$*" in
-"compose config"*) cat {folder}/config ;;
-"compose ps"*) echo id ;;
-inspect*) cat {folder}/inspect ;;
-logs*) echo the last words ;;
-*) echo "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?" >&2; exit 1 ;;
-esac
-"""
-    )
-    program.chmod(0o755)
-    return Containers(Engine(folder, {"PATH": f"{folder}:/usr/bin:/bin"}))
+# --- Docker, as a program that answers from files (tests/docker.py) ------------------------------
 
 
 def service_findings(containers: Containers) -> list[str]:
@@ -399,7 +364,8 @@ def service_findings(containers: Containers) -> list[str]:
     return [finding.found for findings in checks for finding in findings]
 
 
-RUNNING = [container("postgres"), container("databases", "exited"), container("mlflow"), container("router")]
+PREPARED = [container("postgres"), container("databases", "exited")]
+RUNNING = [*PREPARED, *map(container, ("minio", "mlflow", "router"))]
 
 
 def test_containers_that_are_well_or_do_not_run_are_silent(tmp_path: Path) -> None:
@@ -430,13 +396,22 @@ def test_what_is_wrong_with_a_container(tmp_path: Path) -> None:
         assert service_findings(docker(tmp_path, *RUNNING[:-1], *routers)) == [f"router must be healthy; {text}."]
 
 
+def test_a_service_that_the_compose_files_leave_out_is_not_looked_for(tmp_path: Path) -> None:
+    """With another S3 store there is no MinIO; it may be there still from before."""
+    for left in ([], [container("minio", "exited")]):
+        containers = docker(tmp_path, *PREPARED, *left, services=WITHOUT_MINIO)
+        assert containers.check_service("minio") == containers.check_one_shots() == []
+    [missing] = docker(tmp_path, *PREPARED).check_service("minio")
+    assert missing.found == "minio must be healthy; it has no container."
+
+
 def test_what_only_follows_from_another_service_is_left_out(tmp_path: Path) -> None:
-    sick = [container(name, Health={"Status": "unhealthy"}) for name in ("mlflow", "router")]
+    sick = [container(name, Health={"Status": "unhealthy"}) for name in ("mlflow", "router")] + [container("minio")]
     assert service_findings(docker(tmp_path, container("postgres", "exited"), *sick)) == [
         'postgres must be healthy; it has ended with exit code 0; its last words: "the last words".'
     ]
     failed = [container("postgres"), container("databases", "exited", ExitCode=1)]
-    waiting = [container("mlflow", "created"), container("router", "created")]
+    waiting = [container("minio"), container("mlflow", "created"), container("router", "created")]
     assert service_findings(docker(tmp_path, *failed, *waiting)) == [
         "databases must end well; it said: the last words."
     ]
@@ -459,4 +434,4 @@ def test_docker_that_is_not_there_or_does_not_answer(tmp_path: Path) -> None:
         )
     ]
     with pytest.raises(StackError, match=r"^Docker with Compose 2\.20 or newer must be installed"):
-        check_docker(Engine(tmp_path, {"PATH": "/nowhere"}))
+        check_docker(Engine(DockerCompose(tmp_path, {"PATH": "/nowhere"})))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gauntlet.adapters.local_store import LocalStore
 from gauntlet.jobs.prune import LoggedModel, Named, OldRun, Stores, prune, removable
-from gauntlet.jobs.upkeep import Item
+from gauntlet.jobs.upkeep import TASK_LOGS, Item
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=90)
@@ -113,6 +113,16 @@ def test_only_what_is_old_and_named_by_nobody_goes(stores: Stores) -> None:
     assert [run.run_id for run in stores.runs.ours()] == ["champion", "child", "running"]
     assert [item.key for item in stores.logs.old(NOW)] == ["new.log"]
     assert said[0].split() == ["objects", "1", "4", "bytes"]
+
+
+def test_logs_in_the_object_store_are_logs(stores: Stores, tmp_path: Path) -> None:
+    for name, at in (("old", OLD), ("new", NEW)):
+        write(tmp_path / "objects", f"{TASK_LOGS}/dag_id=main/{name}.log", at)
+    found = prune(stores, BEFORE, dry_run=False, say=lambda _: None)
+    assert found.things["objects"] == {"snapshots/diamonds/loose.parquet": 4}
+    assert found.things["task logs"] == {"old.log": 10, f"{TASK_LOGS}/dag_id=main/old.log": 4}
+    assert isinstance(stores.objects, LocalStore)
+    assert [key for key in keys(stores.objects) if TASK_LOGS in key] == [f"{TASK_LOGS}/dag_id=main/new.log"]
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(stores: Stores) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -11,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from gauntlet.jobs.backup import BackupError, Checked, Manifest, is_member
+from gauntlet.adapters.disk import room_for
+from gauntlet.jobs.manifest import BackupError, Checked, Manifest, is_member
 from gauntlet.jobs.upkeep import Opened
 
 MANIFEST = "manifest.json"
@@ -24,57 +26,100 @@ class ArchiveWriter:
     def __init__(self, path: Path, part: Path, file: BinaryIO) -> None:
         self._path, self._part, self._file = path, part, file
         self._tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by finish
+        self._done = False
 
     def add(self, name: str, opened: Opened) -> str:
-        """Copy a member in pieces and return its SHA-256."""
+        """Copy a member in pieces and return its SHA-256; raises BackupError when the disk is full."""
         reader = _Hashing(opened.stream)
         member = tarfile.TarInfo(name)
         member.size, member.mode = opened.size, 0o600
-        self._tar.addfile(member, cast("IO[bytes]", reader))
+        with room_for(self._path):
+            self._tar.addfile(member, cast("IO[bytes]", reader))
         return reader.sha256
-
-    def close(self) -> None:
-        """End the tar, whole or not; nothing happens after `finish`."""
-        with suppress(OSError):
-            self._tar.close()
 
     def finish(self, manifest: Manifest) -> int:
         """Add the manifest and give the file its name; returns its size in bytes."""
         text = manifest.to_json().encode()
         self.add(MANIFEST, Opened(len(text), io.BytesIO(text)))
-        self._tar.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with room_for(self._path):
+            self._tar.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._part.replace(self._path)
+        self._done = True
         return self._path.stat().st_size
+
+    def close(self) -> None:
+        """Close the file, and remove it unless it is whole: before it is closed, as the lock ends then."""
+        if not self._done:
+            with suppress(OSError):
+                self._part.unlink()
+        with suppress(OSError):  # what is left to write has no room either
+            self._tar.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 @contextmanager
 def new_archive(path: Path, *, force: bool) -> Iterator[ArchiveWriter]:
     """Open the file of a new backup; nothing of it is left when the block fails.
 
-    Raises BackupError for a file that is there, unless `force`, and when the disk does not take it.
+    Raises BackupError for a file that is there, unless `force`, while another backup writes it, and when the disk does
+    not take it.
     """
+    part = path.with_name(f"{path.name}.part")
+    _require_new(path, force=force)
+    writer = ArchiveWriter(path, part, _locked(part))
+    try:
+        _require_new(path, force=force)  # once more: another backup may have ended before the lock was ours
+        yield writer
+    finally:
+        writer.close()
+
+
+def _require_new(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise BackupError(f"A backup must not overwrite another file; {path} is there. Name another, or say --force.")
-    part = path.with_name(f"{path.name}.part")
+
+
+def _locked(part: Path) -> BinaryIO:
+    """Open the file empty, as the only one who writes it; what a killed backup left is written over."""
+    while True:
+        try:
+            handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise BackupError(
+                f"A backup must be able to write {part}; found {error.strerror}. Name another."
+            ) from error
+        file = os.fdopen(handle, "wb")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(part, handle):
+                _make_private(part, handle)
+                return file
+        except BlockingIOError:
+            file.close()
+            raise BackupError(
+                f"One backup must be done before another writes the same file; one is writing {part}. Wait for its end."
+            ) from None
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # renamed or removed by the one who had it
+
+
+def _is_at(part: Path, handle: int) -> bool:
     try:
-        with suppress(FileNotFoundError):
-            part.unlink()  # of a backup that was killed
-        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            writer = ArchiveWriter(path, part, file)
-            try:
-                yield writer
-            finally:
-                writer.close()
-    except OSError as error:
-        raise BackupError(
-            f"A backup must fit on the disk; found {error.strerror or error} at {path}. Make room, or name another."
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+        return os.path.samestat(os.fstat(handle), part.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _make_private(part: Path, handle: int) -> None:
+    if os.fstat(handle).st_uid != os.geteuid():
+        raise BackupError(f"A backup must be its owner's alone; {part} belongs to another user. Remove it.")
+    os.fchmod(handle, 0o600)
+    os.ftruncate(handle, 0)
 
 
 class ArchiveReader:

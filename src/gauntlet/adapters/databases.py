@@ -16,13 +16,13 @@ from sqlalchemy.pool import NullPool
 
 from gauntlet.adapters.postgres import address, away
 from gauntlet.domain.errors import Final
+from gauntlet.jobs.stack import DATABASES, ROLES
 
 log = logging.getLogger(__name__)
 
 # database: its owner; and who else may connect to it
-OWNERS = {"airflow": "airflow", "mlflow": "mlflow", "gauntlet": "gauntlet"}
-GUESTS = {"gauntlet": ("gauntlet_app", "router")}
-ROLES = ("airflow", "mlflow", "gauntlet", "gauntlet_app", "router")
+OWNERS = {DATABASES[role]: role for role in ROLES if DATABASES[role] == role}
+GUESTS = {name: tuple(role for role in ROLES if DATABASES[role] == name != role) for name in OWNERS}
 # Any number that no other program on this database uses: "gauntlet" as bytes.
 LOCK = int.from_bytes(b"gauntlet", "big", signed=True)
 
@@ -80,6 +80,11 @@ def revisions(url: str) -> tuple[str | None, str]:
     return found, str(ScriptDirectory.from_config(_alembic()).get_current_head())
 
 
+def known_revisions() -> frozenset[str]:
+    """Return every revision of the product's tables that this code can bring up to date."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
 def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", "gauntlet:migrations")
@@ -127,5 +132,5 @@ def _grant(conn: connection, database: str) -> None:
     with conn.cursor() as cursor:
         name = sql.Identifier(database)
         cursor.execute(sql.SQL("revoke connect, temporary on database {} from public").format(name))
-        for guest in GUESTS.get(database, ()):
+        for guest in GUESTS[database]:
             cursor.execute(sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(guest)))

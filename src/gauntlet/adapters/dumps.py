@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
-from gauntlet.jobs.backup import BackupError
+from gauntlet.adapters.disk import room_for
+from gauntlet.jobs.manifest import BackupError
+from gauntlet.jobs.stack import StackError
 from gauntlet.jobs.upkeep import Opened, Programs
 
 LEVEL = 6
+REMEDY = "Correct what it names, then give the command again."
 
 
 class SqlDumps:
@@ -31,12 +34,18 @@ class SqlDumps:
     @contextmanager
     def dump(self, database: str) -> Iterator[Opened]:
         """Dump a database with its owners and grants; the file has no name, so nothing of it stays after a kill."""
-        with tempfile.TemporaryFile(dir=self._spool) as file:
-            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
-                self._run("pg_dump", ["--no-password", database], None, cast("BinaryIO", packed))
-            size = file.seek(0, os.SEEK_END)
+        with room_for(self._spool):
+            file = tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 - closed below
+        try:
+            with room_for(self._spool):
+                with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+                    self._run("pg_dump", ["--no-password", database], None, cast("BinaryIO", packed))
+                size = file.seek(0, os.SEEK_END)  # and writes what is buffered
             file.seek(0)
             yield Opened(size, cast("BinaryIO", file))
+        finally:
+            with suppress(OSError):  # what had no room before has none now
+                file.close()
 
     def load(self, database: str, packed: BinaryIO) -> None:
         """Load a dump in one transaction; raises BackupError with what Postgres said when it does not take it."""
@@ -47,11 +56,7 @@ class SqlDumps:
     def _run(self, program: str, arguments: list[str], given: BinaryIO | None, taken: BinaryIO) -> None:
         command = [*self._programs.commands[program], *arguments]
         with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(  # noqa: S603
-                command, cwd=self._programs.cwd, env=dict(self._programs.env),
-                stdin=subprocess.PIPE if given else subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if given else subprocess.PIPE, stderr=said,
-            )  # fmt: skip
+            process = self._started(command, given=given is not None, said=said)
             try:
                 _copy(process, given, taken)
                 code = process.wait()
@@ -62,7 +67,20 @@ class SqlDumps:
             if code != 0:
                 said.seek(0)
                 text = said.read().decode(errors="replace").strip()[-1500:]
-                raise BackupError(f"{program} must succeed; it ended with {code}: {text}")
+                raise BackupError(f"{program} must succeed; it ended with {code}: {text}\n{REMEDY}")
+
+    def _started(self, command: list[str], *, given: bool, said: IO[bytes]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603
+                command, cwd=self._programs.cwd, env=dict(self._programs.env),
+                stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if given else subprocess.PIPE, stderr=said,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise StackError(
+                f"The program {command[0]} must be there to reach the databases; found no {error.filename}. Install "
+                "it; without Docker: make setup."
+            ) from None
 
 
 def _copy(process: subprocess.Popen[bytes], given: BinaryIO | None, taken: BinaryIO) -> None:

@@ -7,15 +7,13 @@ from contextlib import closing
 from typing import Any
 
 import psycopg2
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from gauntlet.adapters import databases
 from gauntlet.adapters.postgres import address
 from gauntlet.jobs.doctor import Finding
+from gauntlet.jobs.stack import SUPERUSER
 
 SECONDS = 4
-SUPERUSER = "postgres"
 
 
 def check_reached(url: str, start: str) -> list[Finding]:
@@ -39,8 +37,7 @@ def check_revision(owner_url: str, start: str) -> list[Finding]:
     if found == newest:
         return []
     text = f"The product's tables must be at revision {newest}; they are at {found or 'none'}"
-    known = _revisions()
-    if found is None or found in known:
+    if found is None or found in databases.known_revisions():
         return [Finding("migrations", f"{text}.", f"Run what is missing: {start}")]
     remedy = "Check out the newer code (and build its image: docker compose build), or restore the older database."
     return [Finding("migrations", f"{text}, which newer code has made.", remedy)]
@@ -75,9 +72,3 @@ def _login_finding(role: str, url: str, said: str, variable: str, start: str) ->
         return Finding("logins", f"{text} the password.", remedy)
     remedy = f"Put the right password back; or give the role this one, which the start does: {start}"
     return Finding("logins", f"{text} the password.", remedy)
-
-
-def _revisions() -> set[str]:
-    config = Config()
-    config.set_main_option("script_location", "gauntlet:migrations")
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gauntlet.jobs.doctor import Finding
 
 CHECK = "buckets"
-REFUSED = ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 GONE = ("404", "NoSuchBucket")
 CLOCK = "RequestTimeTooSkewed"
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
-def check_buckets(
-    endpoint: str | None, key_id: str | None, secret: str | None, region: str, buckets: Iterable[str], start: str
-) -> list[Finding]:
-    """Try each bucket with an object of a few bytes, which is removed again; `start` starts the stack."""
-    config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
-    s3 = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id=key_id, aws_secret_access_key=secret, region_name=region,
-        config=config,
-    )  # fmt: skip
+def check_buckets(s3: Any, where: str, places: Iterable[tuple[str, str]], start: str) -> list[Finding]:
+    """Try each place, a bucket and a prefix, with an object of a few bytes, which is removed again.
+
+    `s3` is a boto3 client, `where` the address of its store; `start` starts the stack.
+    """
     found: list[Finding] = []
-    for bucket in dict.fromkeys(buckets):
-        found += _check_bucket(s3, bucket, endpoint or "AWS", start)
+    for bucket, prefix in dict.fromkeys(places):
+        found += _check_bucket(s3, bucket, prefix.strip("/"), where, start)
         if found and found[-1].remedy.startswith(("Start", "Correct")):
             break  # the other buckets would say the same
     return found
 
 
-def _check_bucket(s3: Any, bucket: str, where: str, start: str) -> list[Finding]:
-    key = f"gauntlet-doctor/{uuid.uuid4().hex}"
-    doing = "found"
+def _check_bucket(s3: Any, bucket: str, prefix: str, where: str, start: str) -> list[Finding]:
+    """Nothing is asked of the bucket itself: the keys may be good for what is below the prefix alone."""
+    key = str(PurePosixPath(prefix, "gauntlet-doctor", uuid.uuid4().hex))
+    doing = "written to"
     try:
-        s3.head_bucket(Bucket=bucket)
-        doing = "written to"
         s3.put_object(Bucket=bucket, Key=key, Body=b"gauntlet doctor")
-        doing = "read"
-        s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        try:
+            doing = "read"
+            s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except (ClientError, BotoCoreError):
+            with suppress(ClientError, BotoCoreError):
+                s3.delete_object(Bucket=bucket, Key=key)
+            raise
         doing = "cleared"
         s3.delete_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -61,7 +61,8 @@ def _refusal(code: str, bucket: str, where: str, doing: str, start: str) -> Find
     text = f"The bucket {bucket} at {where} must let itself be {doing} with {KEYS}; the store refused: {code}."
     if code == CLOCK:
         return Finding(CHECK, text, "Correct the clock of this machine.")
-    if doing == "found" and code in REFUSED:
+    if code in WRONG_KEYS:
         remedy = f"Correct the keys in .env; if they are as they should be, hand them to the store: {start}"
         return Finding(CHECK, text, remedy)
-    return Finding(CHECK, text, "Let the owner of these keys read, write and delete objects of the bucket.")
+    remedy = "Let the owner of these keys write, read and delete objects there, or set other keys in .env."
+    return Finding(CHECK, text, remedy)

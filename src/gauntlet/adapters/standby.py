@@ -13,7 +13,8 @@ from psycopg2.extensions import connection
 
 from gauntlet.adapters.databases import GUESTS, OWNERS
 from gauntlet.adapters.postgres import address, away
-from gauntlet.jobs.backup import BackupError, State
+from gauntlet.jobs.backup import State
+from gauntlet.jobs.manifest import BackupError
 
 STANDBY, REPLACED = "restored", "replaced"
 # Any number that no other program uses: the first eight letters of "restoring" as bytes.

@@ -18,8 +18,10 @@ from gauntlet.bootstrap.environment import (
     stack_form,
     state_folder,
 )
+from gauntlet.bootstrap.stack import refuse_in_a_container
 from gauntlet.domain.spec import SpecError
 from gauntlet.jobs.doctor import Check, Finding, diagnose
+from gauntlet.jobs.stack import password_variable
 from gauntlet.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -37,8 +39,11 @@ RESTART = "gauntlet down, then gauntlet up"
 def examine(doing: Callable[[Sequence[str]], None]) -> list[Finding]:
     """Return what is wrong with the stack that commands work with; nothing for one that is healthy, or ready to start.
 
-    `doing` is told every now and then which checks are still to answer. Nothing is changed.
+    `doing` is told every now and then which checks are still to answer. The stack is left as it is: an object of a few
+    bytes is written to each bucket and removed, and a container that reads the image's code comes and goes. Raises
+    StackError in a container.
     """
+    refuse_in_a_container()
     reach_loopback_directly()
     try:
         env, form = host_variables(), stack_form()
@@ -52,7 +57,7 @@ def _files() -> list[Check]:
     from gauntlet.adapters.machine import check_python
     from gauntlet.embedded.checks import check_state
 
-    known = [name.upper() for name in Settings.model_fields]
+    known = {name.upper(): "SecretStr" in str(field.annotation) for name, field in Settings.model_fields.items()}
     return [
         Check("versions", partial(check_python, "gauntlet")),
         Check(".env", partial(check_dotenv, ROOT / ".env", known)),
@@ -70,6 +75,7 @@ def _embedded() -> list[Check]:
     config = cache(lambda: stack_config(settings()))
     services = cache(lambda: checks.Services(config()))
     place = Place(
+        services=SERVICES,
         settings=settings,
         running=running,
         start=RESTART,
@@ -105,20 +111,22 @@ def _compose(env: Mapping[str, str]) -> list[Check]:
         check_open_ports,
         check_secret_forms,
         check_secrets,
-        login_urls,
     )
-    from gauntlet.compose.containers import UP, Containers
+    from gauntlet.compose.containers import Containers
+    from gauntlet.compose.docker import UP, DockerCompose
     from gauntlet.compose.engine import Engine
-    from gauntlet.compose.stack import SERVICES
+    from gauntlet.compose.environment import login_urls
+    from gauntlet.compose.project import SERVICES
 
-    settings, engine = cache(load_settings), Engine(ROOT, env)
+    settings, engine = cache(load_settings), Engine(DockerCompose(ROOT, env))
     containers = Containers(engine)
     place = Place(
+        services=SERVICES,
         settings=settings,
         running=lambda: containers.some_run,
         start=UP,
         urls=lambda: login_urls(env),
-        password_of=lambda role: "POSTGRES_PASSWORD" if role == "postgres" else f"{role.upper()}_DB_PASSWORD",
+        password_of=password_variable,
         renew=f"docker compose build databases && {UP}",
     )
     mounts = [ROOT / "airflow" / "dags", ROOT / "specs", ROOT / "data"]

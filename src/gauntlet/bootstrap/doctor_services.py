@@ -11,17 +11,16 @@ from urllib.parse import urlsplit
 from gauntlet.bootstrap.catalogue import dag_id, load_specs, names
 from gauntlet.bootstrap.wiring import ledger, make_ports
 from gauntlet.jobs.doctor import Check, Finding
+from gauntlet.jobs.stack import DATABASES, SUPERUSER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from gauntlet.adapters.http_checks import HttpService
     from gauntlet.settings import Settings
 
-ROLES = ("postgres", "airflow", "mlflow", "gauntlet", "gauntlet_app", "router")
 API_SERVER = "airflow-api-server"
 MOVING = 4.0  # seconds in which a run that is moving production right now has shown it
-REVISION_NEEDS = ("login gauntlet",)
 LEDGER_NEEDS = ("login gauntlet_app", "migrations", "mlflow")
 
 
@@ -29,8 +28,11 @@ LEDGER_NEEDS = ("login gauntlet_app", "migrations", "mlflow")
 class Place:
     """Where one form of the stack is, and its words: `start` makes what is missing, `renew` brings newer code.
 
-    `urls`: the database address of each role; `password_of` says where a role's password stands.
+    `services`: those that have a check of their own. `urls`: the database address of each role; `password_of` says
+    where a role's password stands.
     """
+
+    services: Collection[str]
 
     settings: Callable[[], Settings]
     running: Callable[[], bool]
@@ -57,8 +59,8 @@ def _database_checks(place: Place) -> list[Check]:
         return postgres.check_login(role, place.urls()[role], place.password_of(role), place.start)
 
     return [
-        Check("postgres", lambda: postgres.check_reached(place.urls()["postgres"], place.start), ("service postgres",)),
-        *(Check(f"login {role}", partial(login, role), ("postgres",)) for role in ROLES),
+        Check("postgres", lambda: postgres.check_reached(place.urls()[SUPERUSER], place.start), ("service postgres",)),
+        *(Check(f"login {role}", partial(login, role), ("postgres",)) for role in DATABASES),
         Check(
             "migrations", lambda: postgres.check_revision(place.urls()["gauntlet"], place.start), ("login gauntlet",)
         ),
@@ -72,14 +74,17 @@ def _store_checks(place: Place) -> list[Check]:
         if store.scheme != "s3":
             return []
         from gauntlet.adapters.s3_checks import check_buckets
+        from gauntlet.adapters.s3_store import s3_client
 
         secret = settings.aws_secret_access_key
-        return check_buckets(
+        client = s3_client(
             settings.mlflow_s3_endpoint_url, settings.aws_access_key_id, secret.get_secret_value() if secret else None,
-            settings.aws_default_region, (settings.mlflow_bucket, store.netloc), place.start,
+            settings.aws_default_region,
         )  # fmt: skip
+        places = ((settings.mlflow_bucket, ""), (store.netloc, store.path))
+        return check_buckets(client, settings.mlflow_s3_endpoint_url or "AWS", places, place.start)
 
-    return [Check("buckets", buckets, ("service minio",))]
+    return [Check("buckets", buckets, ("service minio",) if "minio" in place.services else ())]
 
 
 def _http_checks(place: Place) -> list[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dotenv import dotenv_values
 from gauntlet.compose import environment as compose
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.environment import SERVICE, variables
+from gauntlet.embedded.layout import Layout
 from gauntlet.embedded.secrets import load_or_create
 from gauntlet.settings import Settings, SettingsError
 
@@ -32,7 +34,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     own = _own(os.environ if env is None else env)
     home = _home(own)
     config = None if SERVICE in own else load_config(home)
-    kept = {} if SERVICE in own else {"GAUNTLET_STACK": _form(own, running=config is not None)}
+    kept = {} if SERVICE in own else {"GAUNTLET_STACK": _form(own, config)}
     stack = kept.get("GAUNTLET_STACK")
     if stack == EMBEDDED and config is not None:
         kept |= config.settings()
@@ -51,7 +53,7 @@ def inside_a_service() -> bool:
 def stack_form() -> str:
     """Return which stack commands work with, embedded or compose."""
     own = _own(os.environ)
-    return _form(own, running=load_config(_home(own)) is not None)
+    return _form(own, load_config(_home(own)))
 
 
 def state_folder() -> Path:
@@ -109,9 +111,20 @@ def _own(env: Mapping[str, str]) -> dict[str, str]:
     return {**dotenv, **{name: value for name, value in env.items() if value.strip()}}
 
 
-def _form(own: Mapping[str, str], *, running: bool) -> str:
+def _form(own: Mapping[str, str], config: StackConfig | None) -> str:
     """Which stack commands work with, where nobody says: the embedded one that runs, else the containers set up."""
-    return own.get("GAUNTLET_STACK") or (COMPOSE if compose.is_set_up(own) and not running else EMBEDDED)
+    if own.get("GAUNTLET_STACK"):
+        return own["GAUNTLET_STACK"]
+    # the configuration of one that a reboot has ended is still there
+    is_embedded = not compose.is_set_up(own) or (config is not None and _is_supervised(config.home))
+    return EMBEDDED if is_embedded else COMPOSE
+
+
+def _is_supervised(home: Path) -> bool:
+    """Whether somebody listens at the supervisor's socket; asking it would take its library."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(1)
+        return door.connect_ex(os.fsencode(Layout.of(home).socket)) == 0
 
 
 def _addresses(stack: str | None, own: Mapping[str, str], config: StackConfig | None) -> dict[str, str]:

@@ -18,9 +18,10 @@ from gauntlet.bootstrap.environment import (
     state_folder,
 )
 from gauntlet.bootstrap.wiring import make_ports
+from gauntlet.compose.environment import database_url
 from gauntlet.domain.errors import Mendable
 from gauntlet.embedded.config import load_config
-from gauntlet.jobs.stack import StackError
+from gauntlet.jobs.stack import DATABASES, SUPERUSER, StackError, password_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,11 +37,16 @@ def stack() -> Stack:
 
     Raises StackError in a container, which knows the other services by their addresses alone.
     """
+    refuse_in_a_container()
+    return compose_stack() if stack_form() == COMPOSE else EmbeddedStack(state_folder())
+
+
+def refuse_in_a_container() -> None:
+    """Raise StackError in a container, from which the stack as a whole cannot be seen."""
     if inside_a_service():
         raise StackError(
             "This command must be given on the host; here is a container. There: docker compose ps, or logs."
         )
-    return compose_stack() if stack_form() == COMPOSE else EmbeddedStack(state_folder())
 
 
 def compose_stack() -> ComposeStack:
@@ -63,6 +69,11 @@ class EmbeddedStack:
         from gauntlet.embedded import stack
 
         return stack.SERVICES
+
+    @property
+    def one_shots(self) -> tuple[str, ...]:
+        """None: what prepares the services is part of `start`."""
+        return ()
 
     @property
     def start_command(self) -> str:
@@ -127,17 +138,10 @@ def prepare_databases(settings: Settings) -> None:
     """Make the roles, databases and tables that are missing, as Postgres's superuser."""
     from gauntlet.adapters import databases
 
-    settings.require_for("gauntlet migrate", "postgres_password", *_ROLE_PASSWORDS.values())
-    passwords = {role: settings.secret(name) for role, name in _ROLE_PASSWORDS.items()}
+    fields = {role: password_variable(role).lower() for role in DATABASES}
+    settings.require_for("gauntlet migrate", *fields.values())
+    passwords = {role: settings.secret(name) for role, name in fields.items()}
     place = f"{settings.postgres_host}:{settings.postgres_port}"
-    databases.ensure(f"postgresql://postgres:{settings.secret('postgres_password')}@{place}/postgres", passwords)
-    databases.migrate(f"postgresql://gauntlet:{passwords['gauntlet']}@{place}/gauntlet")
-
-
-_ROLE_PASSWORDS = {
-    "airflow": "airflow_db_password",
-    "mlflow": "mlflow_db_password",
-    "gauntlet": "gauntlet_db_password",
-    "gauntlet_app": "gauntlet_app_db_password",
-    "router": "router_db_password",
-}
+    urls = {role: database_url(role, password, place) for role, password in passwords.items()}
+    databases.ensure(urls[SUPERUSER], passwords)
+    databases.migrate(urls["gauntlet"])

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from gauntlet.bootstrap.catalogue import load_specs
 from gauntlet.bootstrap.environment import COMPOSE, EMBEDDED, load_settings, reach_loopback_directly, stack_form
 from gauntlet.bootstrap.stack import compose_stack, stack, start_stack
-from gauntlet.bootstrap.wiring import code_version, database_url, ledger
+from gauntlet.bootstrap.wiring import code_version, database_url, ledger, object_store
+from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.stack import SUPERUSER
 from gauntlet.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from gauntlet.jobs.backup import Manifest, Origin
+    from gauntlet.jobs.backup import Parts
+    from gauntlet.jobs.manifest import Manifest, Origin
     from gauntlet.jobs.prune import Logs, Pruned
     from gauntlet.jobs.stack import Say
     from gauntlet.jobs.upkeep import Files, Programs
@@ -28,11 +31,14 @@ NOT_RUNNING = "The stack must run for this; it does not. Start it: {}"
 
 @dataclass(frozen=True)
 class Site:
-    """What upkeep needs of a stack of either form; `emptying` says how its user makes it an empty one."""
+    """What upkeep needs of a stack of either form.
+
+    `urls`: the database address of each role. `emptying` says how its user makes it an empty one.
+    """
 
     form: str
-    superuser_url: str
-    mlflow_database_url: str
+    settings: Settings
+    urls: Mapping[str, str]
     programs: Programs
     objects: Files
     artifacts: Files
@@ -44,7 +50,18 @@ class Site:
         """Return what a backup must know of this stack."""
         from gauntlet.adapters.versions import origin
 
-        return origin(self.superuser_url, self.form, code_version(), self.objects.root)
+        self.settings.require("airflow_url", "mlflow_tracking_uri")
+        return origin(
+            self.urls[SUPERUSER], str(self.settings.airflow_url), str(self.settings.mlflow_tracking_uri),
+            form=self.form, product=code_version(), object_store=self.objects.root,
+        )  # fmt: skip
+
+    def parts(self, spool: Path) -> Parts:
+        """Return what a backup of it is made of; dumps pass through the folder `spool`."""
+        from gauntlet.adapters.dumps import SqlDumps
+        from gauntlet.jobs.backup import Parts
+
+        return Parts(self.objects, self.artifacts, SqlDumps(self.programs, spool))
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,6 @@ class _Services:
 def back_up(path: Path, *, force: bool, say: Say) -> Manifest:
     """Write a backup of the stack into a file; raises BackupError, StackError or ServiceAway when it cannot."""
     from gauntlet.adapters.archive import new_archive
-    from gauntlet.adapters.dumps import SqlDumps
     from gauntlet.jobs import backup
 
     settings = load_settings()
@@ -70,25 +86,32 @@ def back_up(path: Path, *, force: bool, say: Say) -> Manifest:
     origin = site.origin()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with new_archive(path, force=force) as archive:
-        dumps = SqlDumps(site.programs, path.parent)
-        return backup.back_up(archive, origin, dumps, site.objects, site.artifacts, _aliases_still(settings), now, say)
+        return backup.back_up(archive, origin, site.parts(path.parent), _aliases_still(settings), now, say)
 
 
 def restore(path: Path, say: Say) -> None:
     """Restore a backup into the stack, which must run and be empty; raises BackupError otherwise."""
     from gauntlet.adapters.archive import ArchiveReader
-    from gauntlet.adapters.dumps import SqlDumps
+    from gauntlet.adapters.databases import known_revisions
     from gauntlet.adapters.standby import PostgresStandby
-    from gauntlet.adapters.versions import known_revisions
     from gauntlet.jobs import backup
 
     site = _site(load_settings())
-    standby = PostgresStandby(site.superuser_url)
+    standby = PostgresStandby(site.urls[SUPERUSER])
     with standby.alone():
-        backup.restore(
-            ArchiveReader(path), site.origin(), known_revisions(), SqlDumps(site.programs, path.parent), site.objects,
-            site.artifacts, standby, _Services(site, say), site.emptying, say,
-        )  # fmt: skip
+        target = backup.Target(_started(site, say), known_revisions(), site.emptying)
+        parts, services = site.parts(path.parent), _Services(site, say)
+        backup.restore(ArchiveReader(path), target, parts, standby, services, say)
+
+
+def _started(site: Site, say: Say) -> Origin:
+    """What the stack says of itself, after a start where services are away, as a restore that was killed leaves it."""
+    try:
+        return site.origin()
+    except ServiceAway:
+        say("not all services answer; starting them")
+        start_stack(say)
+        return site.origin()
 
 
 def prune(days: int, *, dry_run: bool, say: Say) -> Pruned:
@@ -100,7 +123,7 @@ def prune(days: int, *, dry_run: bool, say: Say) -> Pruned:
     settings = load_settings()
     site = _site(settings)
     settings.require("mlflow_tracking_uri")
-    runs = MlflowRuns(str(settings.mlflow_tracking_uri), site.mlflow_database_url)
+    runs = MlflowRuns(str(settings.mlflow_tracking_uri), site.urls["mlflow"])
     names = LedgerNames(database_url(settings))
     stores = job.Stores(site.objects, site.artifacts, names, runs, runs, site.logs)
     return job.prune(stores, datetime.now(UTC) - timedelta(days=days), dry_run=dry_run, say=say)
@@ -126,8 +149,8 @@ def _site(settings: Settings) -> Site:
 def _embedded(settings: Settings) -> Site:
     from gauntlet.adapters.local_store import LocalStore
     from gauntlet.embedded import dump
+    from gauntlet.embedded.checks import login_urls
     from gauntlet.embedded.config import load_config
-    from gauntlet.embedded.environment import database_url as address
     from gauntlet.embedded.layout import Layout
     from gauntlet.embedded.secrets import load_or_create
 
@@ -138,10 +161,10 @@ def _embedded(settings: Settings) -> Site:
     layout, secrets = Layout.of(home), load_or_create(home)
     return Site(
         form=EMBEDDED,
-        superuser_url=address(config, "postgres", secrets.postgres, "postgres"),
-        mlflow_database_url=address(config, "mlflow", secrets.mlflow, "mlflow"),
+        settings=settings,
+        urls=login_urls(config, home),
         programs=dump.programs(config, secrets),
-        objects=_objects(settings),
+        objects=object_store(settings),
         artifacts=LocalStore(layout.artifacts),
         logs=dump.TaskLogs(layout.logs / "tasks"),
         pause=lambda say: dump.pause(home, say),
@@ -150,39 +173,22 @@ def _embedded(settings: Settings) -> Site:
 
 
 def _containers(settings: Settings) -> Site:
-    from gauntlet.adapters.objects import open_store
     from gauntlet.compose import dump
+    from gauntlet.compose.environment import login_urls
+    from gauntlet.compose.project import POSTGRES
 
     settings.require_for("This command", "postgres_password", "mlflow_db_password")
     containers = compose_stack()
-    if not any(each.service == "postgres" and each.state == "running" for each in containers.docker.containers()):
+    if not dump.runs(containers.docker, POSTGRES):
         raise SettingsError([NOT_RUNNING.format(containers.start_command)])
-    place = f"{settings.postgres_host}:{settings.postgres_port}"
     return Site(
         form=COMPOSE,
-        superuser_url=f"postgresql://postgres:{settings.secret('postgres_password')}@{place}/postgres",
-        mlflow_database_url=f"postgresql://mlflow:{settings.secret('mlflow_db_password')}@{place}/mlflow",
+        settings=settings,
+        urls=login_urls(containers.docker.env),
         programs=dump.programs(containers.docker),
-        objects=_objects(settings),
-        artifacts=open_store(f"s3://{settings.mlflow_bucket}", **_s3(settings)),
+        objects=object_store(settings),
+        artifacts=object_store(settings, f"s3://{settings.mlflow_bucket}"),
         logs=dump.TaskLogs(containers.docker),
         pause=lambda say: dump.pause(containers, say),
         emptying="docker compose down -v, docker compose up -d, then gauntlet restore again.",
     )
-
-
-def _objects(settings: Settings) -> Files:
-    from gauntlet.adapters.objects import open_store
-
-    settings.require("object_store")
-    return open_store(str(settings.object_store), **_s3(settings))
-
-
-def _s3(settings: Settings) -> dict[str, str | None]:
-    secret = settings.aws_secret_access_key
-    return {
-        "endpoint": settings.mlflow_s3_endpoint_url,
-        "key_id": settings.aws_access_key_id,
-        "secret": secret.get_secret_value() if secret else None,
-        "region": settings.aws_default_region,
-    }

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gauntlet.adapters.ledger import PostgresLedger
+    from gauntlet.adapters.local_store import LocalStore
     from gauntlet.adapters.router_client import RouterClient
+    from gauntlet.adapters.s3_store import S3Store
     from gauntlet.jobs.acts import Conductor
     from gauntlet.jobs.ports import Production
     from gauntlet.jobs.run import Ports, Run
@@ -84,26 +86,38 @@ def make_ports(settings: Settings) -> Ports:
     from gauntlet.adapters.ledger import PostgresLedger
     from gauntlet.adapters.mlflow_registry import MlflowRegistry
     from gauntlet.adapters.mlflow_tracking import MlflowTracking
-    from gauntlet.adapters.objects import open_store
     from gauntlet.adapters.router_client import RouterClient
     from gauntlet.jobs.run import Ports
 
     settings.require("flask_url", "mlflow_tracking_uri", "gauntlet_database_url", "object_store")
     reach_loopback_directly()
-    secret = settings.aws_secret_access_key
     return Ports(
         traffic=RouterClient(str(settings.flask_url)),
-        store=open_store(
-            str(settings.object_store),
-            endpoint=settings.mlflow_s3_endpoint_url,
-            key_id=settings.aws_access_key_id,
-            secret=secret.get_secret_value() if secret else None,
-            region=settings.aws_default_region,
-        ),
+        store=object_store(settings),
         registry=MlflowRegistry(str(settings.mlflow_tracking_uri)),
         tracking=MlflowTracking(str(settings.mlflow_tracking_uri)),
         ledger=PostgresLedger(database_url(settings)),
     )
+
+
+def object_store(settings: Settings, uri: str | None = None) -> LocalStore | S3Store:
+    """Return the store of snapshots, profiles and test rows, or another one at `uri` on the same server."""
+    from gauntlet.adapters.objects import open_store
+
+    if uri is None:
+        settings.require("object_store")
+    return open_store(uri or str(settings.object_store), **s3_access(settings))
+
+
+def s3_access(settings: Settings) -> dict[str, str | None]:
+    """Return where an S3 store answers, and its keys, as its clients take them."""
+    secret = settings.aws_secret_access_key
+    return {
+        "endpoint": settings.mlflow_s3_endpoint_url,
+        "key_id": settings.aws_access_key_id,
+        "secret": secret.get_secret_value() if secret else None,
+        "region": settings.aws_default_region,
+    }
 
 
 def database_url(settings: Settings) -> str:

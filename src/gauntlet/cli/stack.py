@@ -1,11 +1,13 @@
 """gauntlet up, down, status, logs."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from gauntlet import bootstrap
+from gauntlet.jobs.stack import ServiceStatus
 from gauntlet.settings import Settings
 
 
@@ -40,7 +42,7 @@ def status(as_json: bool) -> None:
 def logs(service: str | None, lines: int, follow: bool) -> None:
     """Show the end of a service's log; without SERVICE list the services."""
     stack = bootstrap.stack()
-    known = stack.services
+    known = (*stack.services, *stack.one_shots)
     if service is None:
         click.echo("\n".join(known))
         return
@@ -75,15 +77,19 @@ def _champions(settings: Settings) -> dict[str, dict[str, Any]]:
 
 def _show_json(settings: Settings) -> bool:
     services = bootstrap.stack().status()
-    ledger_up = services["postgres"].healthy
     body = {
         "services": {
             name: {"healthy": each.healthy, "url": each.url, "pid": each.pid} for name, each in services.items()
         },
-        "champions": _champions(settings) if ledger_up else {},
+        "champions": _champions(settings) if _has_ledger(services) else {},
     }
     click.echo(json.dumps(body, indent=2))
     return all(each.healthy for each in services.values())
+
+
+def _has_ledger(services: Mapping[str, ServiceStatus]) -> bool:
+    """A Postgres that is none of the stack's services is somebody else's business, and asked."""
+    return "postgres" not in services or services["postgres"].healthy
 
 
 def _show(settings: Settings) -> bool:
@@ -94,12 +100,13 @@ def _show(settings: Settings) -> bool:
         pid = f"pid {each.pid}" if each.pid else ""
         trouble = "" if each.healthy else each.detail
         click.echo(f"  {mark}  {name:<22} {where:<28} {pid:<12} {trouble}".rstrip())
-    champions = _champions(settings) if services["postgres"].healthy else {}
+    ledger_up = _has_ledger(services)
+    champions = _champions(settings) if ledger_up else {}
     click.echo()
     for spec, champion in champions.items():
         since = champion["since"].replace("T", " ")
         click.echo(f"  champion of {spec}: {champion['model']} v{champion['version']}, since {since}")
-    if not champions and services["postgres"].healthy:
+    if not champions and ledger_up:
         click.echo("  no champion yet: `gauntlet run` trains the first model")
     _say_login(any(each.healthy for each in services.values()))
     return all(each.healthy for each in services.values())

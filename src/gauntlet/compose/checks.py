@@ -6,22 +6,16 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
 
-from gauntlet.compose.containers import UP
+from gauntlet.compose.docker import COMPOSE_SINCE, UP
 from gauntlet.compose.engine import Engine
-from gauntlet.compose.environment import HOST, PORTS, SECRETS
+from gauntlet.compose.environment import SECRETS
 from gauntlet.jobs.doctor import Finding
 
 LOOPBACK = ("127.0.0.1", "::1")
-COMPOSE_SINCE = (2, 20)
-ENGINE_SINCE = (20, 10)
+ENGINE_SINCE = "20.10"
 # at least so many characters; MinIO refuses shorter keys, Airflow warns of shorter secrets
 LENGTHS = {"AIRFLOW_JWT_SECRET": 64, "AIRFLOW_API_SECRET_KEY": 16, "AWS_ACCESS_KEY_ID": 3, "AWS_SECRET_ACCESS_KEY": 8}
-# the database of each role
-DATABASES = {
-    "airflow": "airflow", "mlflow": "mlflow", "gauntlet": "gauntlet", "gauntlet_app": "gauntlet", "router": "gauntlet",
-}  # fmt: skip
 
 
 def check_secrets(env: Mapping[str, str]) -> list[Finding]:
@@ -56,24 +50,22 @@ def check_docker(engine: Engine) -> list[Finding]:
     plugins = (engine.info.get("ClientInfo") or {}).get("Plugins") or []
     compose = next((each["Version"] for each in plugins if each["Name"] == "compose"), None)
     if compose is None:
-        text = "Docker Compose 2.20 or newer must be installed; found no `docker compose`."
+        text = f"Docker Compose {COMPOSE_SINCE} or newer must be installed; found no `docker compose`."
         return [Finding("docker", text, "Install Docker's package docker-compose-plugin.")]
     found = {
         "Docker Compose": (compose, COMPOSE_SINCE),
         "Docker's engine": (engine.info["ServerVersion"], ENGINE_SINCE),
     }
     return [
-        Finding(
-            "docker", f"{what} must be {'.'.join(map(str, since))} or newer; found {version}.", "Install a newer one."
-        )
+        Finding("docker", f"{what} must be {since} or newer; found {version}.", "Install a newer one.")
         for what, (version, since) in found.items()
-        if _numbers(version) < since
+        if _numbers(version) < _numbers(since)
     ]
 
 
 def check_config(engine: Engine) -> list[Finding]:
     """Look whether Compose can read its files."""
-    if engine.config.get("services"):
+    if engine.docker.project.services:
         return []
     return [Finding("configuration", "docker-compose.yml must have services; found none.", "Check COMPOSE_FILE.")]
 
@@ -82,7 +74,7 @@ def check_open_ports(engine: Engine) -> list[Finding]:
     """Look whether ports are published on this machine alone."""
     open_ones = [
         f"{service} on port {each['published']}"
-        for service, plain in engine.config["services"].items()
+        for service, plain in engine.docker.project.services.items()
         for each in plain.get("ports") or ()
         if each.get("host_ip") not in LOOPBACK
     ]
@@ -90,18 +82,6 @@ def check_open_ports(engine: Engine) -> list[Finding]:
         return []
     text = f"Ports must be published on 127.0.0.1 alone; {', '.join(open_ones)} can be reached from other machines."
     return [Finding("ports", text, f'Write "127.0.0.1:PORT:PORT" in the Compose file that publishes it, then: {UP}')]
-
-
-def login_urls(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the address of each role's database on the host, with its password, by role."""
-    place = f"{HOST}:{env.get('POSTGRES_PORT') or PORTS['POSTGRES_PORT']}"
-    found = {
-        role: f"postgresql://{role}:{quote(env.get(f'{role.upper()}_DB_PASSWORD', ''), safe='')}@{place}/{database}"
-        for role, database in DATABASES.items()
-    }
-    return {
-        "postgres": f"postgresql://postgres:{quote(env.get('POSTGRES_PASSWORD', ''), safe='')}@{place}/postgres"
-    } | found
 
 
 def _is_fernet_key(text: str) -> bool:

@@ -1,4 +1,7 @@
-"""The containers of a stack as the doctor looks at them: health, settings, ports, images. Changes nothing."""
+"""The containers of a stack as the doctor looks at them: health, settings, ports, images.
+
+Changes none of them; what code an image holds is read in a container of its own, which is gone after.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gauntlet.compose.docker import UP
 from gauntlet.compose.engine import Engine, Inspected
-from gauntlet.compose.environment import PORTS
-from gauntlet.compose.stack import SERVICES
+from gauntlet.compose.environment import PORTS, port
+from gauntlet.compose.project import SERVICES, Project
 from gauntlet.jobs.doctor import Finding
 from gauntlet.jobs.stack import StackError
 
-UP = "docker compose up -d"
 OFTEN = 3  # restarts, after which one that is not healthy is called broken
 # asked about at another service's door
 ANSWERED_BY = {"airflow-scheduler": "airflow-api-server", "airflow-dag-processor": "airflow-api-server"}
@@ -38,23 +41,23 @@ class Containers:
     @property
     def services(self) -> tuple[str, ...]:
         """The services that are kept running."""
-        return tuple(name for name, plain in self._plain.items() if plain.get("restart") not in (None, "no"))
+        return self._project.kept_running
 
     @property
     def one_shots(self) -> tuple[str, ...]:
         """The services that end."""
-        return tuple(name for name in self._plain if name not in self.services)
+        return self._project.one_shots
 
     def wanted_ports(self) -> dict[str, int]:
         """Return the ports that the stack publishes and does not hold yet, by the variable that sets each."""
         held = {port for each in self.engine.containers if each.state == "running" for _, port in each.published}
         published = [int(each["published"]) for plain in self._plain.values() for each in plain.get("ports") or ()]
-        names = {int(self.engine.env.get(name) or default): name for name, default in PORTS.items()}
-        return {names.get(port, f"port {port}"): port for port in published if port not in held}
+        names = {int(port(self.engine.env, name)): name for name in PORTS}
+        return {names.get(each, f"port {each}"): each for each in published if each not in held}
 
-    def holder(self, port: int) -> str | None:
+    def holder(self, published: int) -> str | None:
         """Return the container of another stack that publishes a port."""
-        names = self.engine.ask("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
+        names = self.engine.ask("ps", "--filter", f"publish={published}", "--format", "{{.Names}}").split()
         return f"the container {names[0]}" if names else None
 
     def check_listed(self) -> list[Finding]:
@@ -75,8 +78,11 @@ class Containers:
         return found
 
     def check_service(self, service: str) -> list[Finding]:
-        """Look whether a service runs and is healthy; silent where one that it needs is the cause."""
-        trouble = self._trouble(service)
+        """Look whether a service runs and is healthy; silent where one that it needs is the cause.
+
+        One that the Compose files leave out, as another S3 store does with MinIO, is not looked for.
+        """
+        trouble = self._trouble(service) if service in self.services else None
         if trouble is None or not self.some_run:
             return []
         own_fault, text, remedy = trouble
@@ -125,9 +131,12 @@ class Containers:
         return found
 
     @property
-    def _plain(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.engine.config["services"]
-        return found
+    def _project(self) -> Project:
+        return self.engine.docker.project
+
+    @property
+    def _plain(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._project.services
 
     def _running(self) -> Iterator[Inspected]:
         return (each for each in self.engine.containers if each.state == "running" and each.service in self._plain)

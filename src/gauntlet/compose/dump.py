@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gauntlet.compose.docker import DockerCompose
-from gauntlet.compose.stack import POSTGRES, ComposeStack
+from gauntlet.compose.docker import UP, DockerCompose
+from gauntlet.compose.project import MINIO, POSTGRES
+from gauntlet.compose.stack import ComposeStack
 from gauntlet.jobs.stack import StackError
 from gauntlet.jobs.upkeep import Item, Programs
 
 # what holds data rather than uses the databases
-_KEPT = (POSTGRES, "minio")
+_KEPT = (POSTGRES, MINIO)
 _LOGS = "/var/log/gauntlet"
 _LOG_SERVICE = "airflow-scheduler"
 
@@ -32,7 +33,14 @@ def pause(stack: ComposeStack, say: Callable[[str], None]) -> None:
     others = [service for service in stack.services if service not in _KEPT]
     say(f"stopping {', '.join(others)}")
     if stack.docker.shown("stop", *others) != 0:
-        raise StackError("docker compose stop must succeed; what it said stands above.")
+        raise StackError(
+            "docker compose stop must succeed; what it said stands above. Correct what it names, then restore again."
+        )
+
+
+def runs(docker: DockerCompose, service: str) -> bool:
+    """Say whether a container of that service runs."""
+    return any(each.service == service and each.state == "running" for each in docker.containers())
 
 
 @dataclass(frozen=True)
@@ -56,4 +64,8 @@ class TaskLogs:
         return self._run("find", _LOGS, "-type", "f", "-not", "-newermt", f"@{before.timestamp():.0f}", *action)
 
     def _run(self, *command: str) -> str:
+        if not runs(self.docker, _LOG_SERVICE):
+            raise StackError(
+                f"{_LOG_SERVICE} must run, as task logs are reached through it; it does not. Start it: {UP}"
+            )
         return self.docker.output("exec", "-T", _LOG_SERVICE, *command)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gauntlet.compose.docker import Container, DockerCompose
-from gauntlet.compose.environment import PORTS, variables
+from gauntlet.compose.docker import DOWN, UP, Container, DockerCompose
+from gauntlet.compose.environment import HOST, port, variables
+from gauntlet.compose.project import MINIO, POSTGRES, SERVICES
 from gauntlet.jobs.stack import Say, ServiceStatus, StackError
 
-POSTGRES = "postgres"
-SERVICES = (
-    POSTGRES, "minio", "mlflow", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "router",
-)  # fmt: skip
-# made for one task, at each start; they end well or the start has failed
-ONE_SHOTS = ("databases", "buckets", "airflow-schema")
+__all__ = ["POSTGRES", "SERVICES", "ComposeStack"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +22,17 @@ class ComposeStack:
     @property
     def services(self) -> tuple[str, ...]:
         """The names of the services that are kept running."""
-        found = self.docker.output("config", "--services").split()
-        known = [service for service in SERVICES if service in found]
-        return (*known, *sorted(set(found) - set(known) - set(ONE_SHOTS)))
+        return self.docker.project.kept_running
+
+    @property
+    def one_shots(self) -> tuple[str, ...]:
+        """The names of the services that prepare the others at each start, and end."""
+        return self.docker.project.one_shots
 
     @property
     def start_command(self) -> str:
         """What a person types to start it."""
-        return "docker compose up -d"
+        return UP
 
     @property
     def login(self) -> str:
@@ -49,14 +48,14 @@ class ComposeStack:
     def stop(self, say: Say) -> None:
         """Stop and remove the containers; the volumes stay."""
         if self.docker.shown("down") != 0:
-            raise StackError("docker compose down must succeed; what it said stands above.")
+            raise StackError(f"{DOWN} must succeed; what it said stands above. Correct what it names, then: {DOWN}")
         say("stopped; the data stay in Docker's volumes")
 
     def status(self) -> Mapping[str, ServiceStatus]:
         """Return the state of each service, and of a one-shot that failed."""
         containers = self.docker.containers()
         found = {service: self._status(service, containers) for service in self.services}
-        failed = {each.service: _failed(each) for each in containers if _has_failed(each)}
+        failed = {each.service: _failed(each) for each in containers if self._has_failed(each)}
         return {**found, **failed}
 
     def logs(self, service: str, *, lines: int, follow: bool) -> Iterator[str]:
@@ -70,16 +69,18 @@ class ComposeStack:
         return ServiceStatus(details == ["ok"], self._url(service), None, ", ".join(details))
 
     def _url(self, service: str) -> str | None:
-        own = variables(self.docker.env)
-        if service == "minio":
-            return f"http://127.0.0.1:{self.docker.env.get('MINIO_CONSOLE_PORT') or PORTS['MINIO_CONSOLE_PORT']}"
+        if service == MINIO:
+            return f"http://{HOST}:{port(self.docker.env, 'MINIO_CONSOLE_PORT')}"
         name = {"mlflow": "MLFLOW_TRACKING_URI", "airflow-api-server": "AIRFLOW_URL", "router": "FLASK_URL"}
-        return own.get(name.get(service, ""))
+        return variables(self.docker.env).get(name.get(service, ""))
+
+    def _has_failed(self, container: Container) -> bool:
+        return container.service in self.one_shots and container.state == "exited" and container.exit_code != 0
 
     def _failure(self) -> StackError:
         containers = self.docker.containers()
         # a one-shot that failed is why others were not started
-        bad = [each for each in containers if _has_failed(each)] or [
+        bad = [each for each in containers if self._has_failed(each)] or [
             each for each in containers if _detail(each) not in ("ok", "ended", "created")
         ]
         ends = [
@@ -87,7 +88,8 @@ class ComposeStack:
             + "\n".join(f"  | {line}" for line in self.logs(each.service, lines=15, follow=False))
             for each in bad[:2]
         ]
-        return StackError("\n".join(["docker compose up must succeed; what it said stands above.", *ends]))
+        text = f"docker compose up must succeed; what it said stands above. Correct what it names, then: {UP}"
+        return StackError("\n".join([text, *ends]))
 
 
 def _detail(container: Container) -> str:
@@ -96,10 +98,6 @@ def _detail(container: Container) -> str:
     if container.state == "exited":
         return f"ended with {container.exit_code}" if container.exit_code else "ended"
     return container.health if container.state == "running" else container.state
-
-
-def _has_failed(container: Container) -> bool:
-    return container.service in ONE_SHOTS and container.state == "exited" and container.exit_code != 0
 
 
 def _failed(container: Container) -> ServiceStatus:

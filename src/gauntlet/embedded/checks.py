@@ -14,7 +14,7 @@ from gauntlet.embedded.layout import POSTGRES, Layout
 from gauntlet.embedded.secrets import Secrets, load_or_create
 from gauntlet.embedded.supervision import Supervisor
 from gauntlet.jobs.doctor import Finding
-from gauntlet.jobs.stack import ServiceStatus, StackError
+from gauntlet.jobs.stack import DATABASES, SUPERUSER, ServiceStatus, StackError
 
 UP = "gauntlet up"
 RESTART = "gauntlet down, then gauntlet up"
@@ -138,9 +138,5 @@ def login_urls(config: StackConfig, home: Path) -> dict[str, str]:
     secrets = secrets_of(home)
     if secrets is None:
         return {}
-    roles = {"postgres": secrets.postgres, **secrets.of_roles()}
-    return {role: database_url(config, role, password, _database(role)) for role, password in roles.items()}
-
-
-def _database(role: str) -> str:
-    return role if role in ("postgres", "airflow", "mlflow") else "gauntlet"
+    passwords = {SUPERUSER: secrets.postgres, **secrets.of_roles()}
+    return {role: database_url(config, role, passwords[role], database) for role, database in DATABASES.items()}

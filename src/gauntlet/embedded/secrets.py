@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gauntlet.embedded.files import create_private, write_private
 from gauntlet.embedded.layout import Layout
-from gauntlet.jobs.stack import StackError
+from gauntlet.jobs.stack import ROLES, StackError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Secrets:
 
     def of_roles(self) -> dict[str, str]:
         """Return the passwords of the database roles, by role."""
-        return {role: getattr(self, role) for role in ("airflow", "mlflow", "gauntlet", "gauntlet_app", "router")}
+        return {role: getattr(self, role) for role in ROLES}
 
 
 def load_or_create(home: Path) -> Secrets:

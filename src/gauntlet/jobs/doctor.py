@@ -1,4 +1,4 @@
-"""The doctor: checks that look and change nothing, run side by side; what is wrong comes out with its remedy."""
+"""The doctor: checks run side by side, that leave the stack as it is; what is wrong comes out with its remedy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 
 from gauntlet.domain.errors import Mendable
@@ -66,11 +67,10 @@ class _Round:
     def step(self) -> bool:
         """Start what can be started and take in an answer; returns whether anything is left to do."""
         for check in list(self._waiting):
-            needs = [need for need in check.needs if need in self.findings]  # the others are not part of this stack
-            if any(self._clean.get(need) is False for need in needs):
+            if any(self._clean.get(need) is False for need in check.needs):
                 self._end(check.name, None)
                 self._waiting.remove(check)
-            elif all(need in self._clean for need in needs) and len(self._running) < AT_ONCE:
+            elif all(need in self._clean for need in check.needs) and len(self._running) < AT_ONCE:
                 self._waiting.remove(check)
                 self._begin(check)
         self._take_in()
@@ -108,12 +108,21 @@ def diagnose(
     """Run every check and return what they found, in the order of the checks: causes stand before their effects.
 
     A check that raises, or does not answer within `limit` seconds, is a finding itself. `doing` is told every now and
-    then which checks are still to answer.
+    then which checks are still to answer. Raises ValueError for checks that need one another, or one that is not there.
     """
+    _refuse_senseless_needs(checks)
     current = _Round(checks, limit)
     while current.step():
         doing(current.asked)
     return list(dict.fromkeys(finding for check in checks for finding in current.findings[check.name]))
+
+
+def _refuse_senseless_needs(checks: Sequence[Check]) -> None:
+    """A check with such a need would never begin."""
+    unknown = sorted({need for check in checks for need in check.needs} - {check.name for check in checks})
+    if unknown:
+        raise ValueError(f"a check must need checks of the same round; there is no {', '.join(unknown)}.")
+    TopologicalSorter({check.name: check.needs for check in checks}).prepare()  # raises CycleError, a ValueError
 
 
 def _examine(check: Check) -> list[Finding]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gauntlet.jobs.backup import readable
 from gauntlet.jobs.stack import Say
-from gauntlet.jobs.upkeep import Files, Item
+from gauntlet.jobs.upkeep import Files, Item, is_task_log, readable
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Runs(Protocol):
 
 
 class Logs(Protocol):
-    """The log files of Airflow's tasks."""
+    """The log files of Airflow's tasks on the stack's own disk; others lie in the object store."""
 
     def old(self, before: datetime) -> Sequence[Item]:
         """The files last written before a time."""
@@ -107,11 +106,12 @@ def prune(stores: Stores, before: datetime, *, dry_run: bool, say: Say) -> Prune
     items = [item for item in stores.objects.items() if item.modified < before]
     runs = stores.runs.ours()
     named = stores.ledger.named() | stores.registry.named()
-    old_objects = unnamed(items, named.objects)
+    old_objects = unnamed((item for item in items if not is_task_log(item)), named.objects)
+    stored_logs = [item for item in items if is_task_log(item)]
     old_runs = removable(runs, named.runs, before)
     models = stores.runs.models({run.run_id for run in old_runs})
     old_models = [model for model in models if model.model_id not in named.models]
-    logs = stores.logs.old(before)
+    logs = [*stores.logs.old(before), *stored_logs]
     found = Pruned(
         {
             "objects": {item.key: item.size for item in old_objects},
@@ -123,7 +123,7 @@ def prune(stores: Stores, before: datetime, *, dry_run: bool, say: Say) -> Prune
         }
     )
     if not dry_run:
-        _remove(stores, before, old_objects, old_runs, old_models)
+        _remove(stores, before, [*old_objects, *stored_logs], old_runs, old_models)
     for kind, things in found.things.items():
         say(f"{kind:<30} {len(things):>6}  {readable(sum(things.values())):>10}")
     return found
@@ -138,7 +138,7 @@ def unnamed(items: Iterable[Item], named: Collection[str]) -> list[Item]:
     return [item for item in items if item.key.rpartition("/")[2] not in named]
 
 
-def removable(runs: Sequence[OldRun], named: Collection[str], before: datetime) -> list[OldRun]:
+def removable(runs: Sequence[OldRun], named: Set[str], before: datetime) -> list[OldRun]:
     """Return the runs whose whole family, parents and children, ended before that time and is named by nobody."""
     family = {run.run_id: {run.run_id} for run in runs}
     for run in runs:
@@ -149,8 +149,8 @@ def removable(runs: Sequence[OldRun], named: Collection[str], before: datetime) 
     return [run for run in runs if family[run.run_id] <= past]
 
 
-def _past(run: OldRun, named: Collection[str], before: datetime) -> bool:
-    return run.ended is not None and run.ended < before and not {run.run_id, run.parent} & set(named)
+def _past(run: OldRun, named: Set[str], before: datetime) -> bool:
+    return run.ended is not None and run.ended < before and not {run.run_id, run.parent} & named
 
 
 def _size(files: Files, folder: str | None) -> int:

@@ -9,6 +9,18 @@ from typing import Protocol
 from gauntlet.domain.errors import Mendable
 
 Say = Callable[[str], None]
+SUPERUSER = "postgres"
+# each role of Postgres, and its database; the role of a database's own name owns it
+DATABASES: Mapping[str, str] = {
+    SUPERUSER: "postgres",
+    "airflow": "airflow",
+    "mlflow": "mlflow",
+    "gauntlet": "gauntlet",
+    "gauntlet_app": "gauntlet",
+    "router": "gauntlet",
+}
+ROLES = tuple(role for role in DATABASES if role != SUPERUSER)
+"""The roles that the stack makes."""
 
 
 class StackError(Mendable):
@@ -23,6 +35,11 @@ class ServiceStatus:
     url: str | None
     pid: int | None
     detail: str
+
+
+def password_variable(role: str) -> str:
+    """Return the variable that holds a role's password."""
+    return "POSTGRES_PASSWORD" if role == SUPERUSER else f"{role.upper()}_DB_PASSWORD"
 
 
 class Databases(Protocol):
@@ -43,6 +60,11 @@ class Stack(Protocol):
     @property
     def services(self) -> tuple[str, ...]:
         """The names of the services that are kept running."""
+        ...
+
+    @property
+    def one_shots(self) -> tuple[str, ...]:
+        """The names of the services that prepare the others at each start, and end; `logs` knows them as well."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What backup, restore and prune need of the stores: files by key, and programs that read and write databases."""
+"""What backup, restore and prune share: files of the stores by key, and programs that read and write databases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+# The folder of the object store where Airflow puts its tasks' logs when they leave the machine (airflow/start.sh).
+TASK_LOGS = "airflow-logs"
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,18 @@ class Files(Protocol):
     def delete_folder(self, folder: str) -> None:
         """Delete everything in a folder; nothing happens when there is none."""
         ...
+
+
+def is_task_log(item: Item) -> bool:
+    """Say whether a file of the object store is the log of a task, which nothing names."""
+    return item.key.startswith(f"{TASK_LOGS}/")
+
+
+def readable(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    amount, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"

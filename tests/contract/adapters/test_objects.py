@@ -1,6 +1,7 @@
 """Object stores: a folder, S3 and the one in memory. S3 is moto's HTTP server, a stand-in for MinIO or AWS."""
 
 import errno
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tests.postgres import free_port
 
 from gauntlet.adapters.local_store import LocalStore
 from gauntlet.adapters.objects import open_store
-from gauntlet.adapters.s3_store import s3_client
+from gauntlet.adapters.s3_store import S3Store, s3_client
 from gauntlet.jobs.ports import ObjectStore, ServiceAway, Stored, StoreError
 from gauntlet.jobs.upkeep import Files
 
@@ -120,6 +121,18 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mon
             store.put("folder", "bin", b"rows")
     assert list((tmp_path / "folder").iterdir()) == []
     assert store.get(store.put("folder", "bin", b"rows")) == b"rows"
+
+
+def test_nothing_is_sent_that_older_stores_refuse(s3_uri: str, s3_endpoint: str) -> None:
+    client = s3_client(s3_endpoint, **KEYS)
+    sent: list[str] = []
+    client.meta.events.register("before-send.s3", lambda request, **_: sent.extend(map(str.lower, request.headers)))
+    store = S3Store(s3_uri.split("/")[2], "some/prefix", lambda: client)
+    store.get(store.put("folder", "bin", b"rows"))
+    store.write("folder/streamed", io.BytesIO(b"rows"))
+    assert "authorization" in sent
+    found = [name for name in sent if name.startswith(("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer"))]
+    assert found == []
 
 
 def test_s3_that_is_away() -> None:

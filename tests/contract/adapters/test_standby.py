@@ -4,8 +4,10 @@ import importlib.util
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,15 +15,18 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 from tests.contract.adapters.records import make_case, make_version
-from tests.postgres import throwaway_postgres
+from tests.postgres import free_port, throwaway_postgres
 
-from gauntlet.adapters.databases import OWNERS, ROLES, ensure, migrate
+from gauntlet.adapters.databases import OWNERS, ensure, known_revisions, migrate
 from gauntlet.adapters.dumps import SqlDumps
 from gauntlet.adapters.ledger import PostgresLedger
 from gauntlet.adapters.ledger_names import LedgerNames
 from gauntlet.adapters.standby import PostgresStandby
-from gauntlet.adapters.versions import known_revisions, origin
-from gauntlet.jobs.backup import BackupError, State
+from gauntlet.adapters.versions import origin
+from gauntlet.jobs.backup import State
+from gauntlet.jobs.manifest import BackupError
+from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.stack import ROLES
 from gauntlet.jobs.upkeep import Programs
 
 PASSWORDS = {role: f"{role}-secret" for role in ROLES}
@@ -187,10 +192,41 @@ def test_only_one_restore_works_at_a_time(server: str) -> None:
         pass
 
 
-def test_a_stack_says_what_it_is(server: str) -> None:
-    found = origin(server, "embedded", "0.1.0", NEW)
+class Versions(BaseHTTPRequestHandler):
+    """An MLflow and an Airflow of versions that nobody has installed."""
+
+    def do_GET(self) -> None:
+        answers = {"/version": b"9.8.7\n", "/api/v2/version": b'{"version": "8.7.6"}'}
+        self.send_response(200 if self.path in answers else 404)
+        self.end_headers()
+        self.wfile.write(answers.get(self.path, b""))
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def services() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Versions) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_a_stack_says_what_it_is(server: str, services: str) -> None:
+    found = origin(server, services, services, form="embedded", product="0.1.0", object_store=NEW)
     assert (found.postgres, found.object_store) == (18, NEW)
+    assert (found.mlflow, found.airflow) == ("9.8.7", "8.7.6")
     assert found.revision in known_revisions()
+
+
+@pytest.mark.parametrize("away", ["Airflow", "MLflow"])
+def test_a_service_that_does_not_tell_its_version_is_named(server: str, services: str, away: str) -> None:
+    urls = {"Airflow": services, "MLflow": services, away: f"http://127.0.0.1:{free_port()}"}
+    with pytest.raises(ServiceAway, match=f"{away} must tell its version at {urls[away]}; found .*Start it"):
+        origin(server, urls["Airflow"], urls["MLflow"], form="embedded", product="0.1.0", object_store=NEW)
 
 
 def test_the_ledger_names_its_objects_and_runs(server: str) -> None:

@@ -33,9 +33,21 @@ main() {
         echo ".env is complete: nothing changed"
         return
     fi
-    if [ -L .env ]; then cat "$work" >.env; else mv "$work" .env; fi
+    keep
     echo ".env: made$made"
     echo "keep it: the databases open with these passwords only"
+}
+
+# Of several at once the first one's secrets stay: somebody may have started the stack with them already.
+keep() {
+    if [ -L .env ]; then
+        cat "$work" >.env
+    elif [ -e .env ]; then
+        mv "$work" .env
+    elif ! ln "$work" .env 2>/dev/null; then
+        echo ".env was made by somebody else meanwhile; run this again" >&2
+        exit 1
+    fi
 }
 
 # As for Compose, the last line of a name counts.

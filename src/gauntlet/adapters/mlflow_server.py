@@ -58,7 +58,7 @@ class MlflowServer:
                     f'MLflow at {self.uri} must take what it is asked; it refused: "{said}". Correct what it names.'
                 ) from error
             said = " ".join(str(_root(error)).split())[:200]
-            remedy = "Start it (gauntlet up) or correct MLFLOW_TRACKING_URI."
+            remedy = "Start the stack, or correct MLFLOW_TRACKING_URI."
             raise ServiceAway(f'MLflow must answer at {self.uri}; found "{said}". {remedy}') from error
 
     def experiment(self, name: str) -> str:

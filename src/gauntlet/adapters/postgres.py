@@ -35,7 +35,7 @@ def address(url: str) -> str:
 def away(where: str, error: BaseException) -> ServiceAway:
     """Return the error that says Postgres did not answer, and what to do."""
     said = " ".join(str(error).split()) or type(error).__name__
-    return ServiceAway(f'Postgres must answer at {where}; found "{said}". Start it (gauntlet up) or correct its URL.')
+    return ServiceAway(f'Postgres must answer at {where}; found "{said}". Start the stack, or correct its URL.')
 
 
 class Database:

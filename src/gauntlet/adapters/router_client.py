@@ -15,7 +15,7 @@ from gauntlet.jobs.ports import ArmSample, Sample, ServiceAway
 ARROW = "application/vnd.apache.arrow.stream"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 PAUSE = 0.2
-REMEDY = "Start it (gauntlet up) or correct FLASK_URL."
+REMEDY = "Start the stack, or correct FLASK_URL."
 
 
 class TrafficRefusedError(Final):

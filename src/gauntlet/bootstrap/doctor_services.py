@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gauntlet.bootstrap.catalogue import dag_id, load_specs, names
-from gauntlet.bootstrap.wiring import ledger, make_ports
+from gauntlet.bootstrap.wiring import ledger, make_ports, s3_access
 from gauntlet.jobs.doctor import Check, Finding
 from gauntlet.jobs.stack import DATABASES, SUPERUSER
 
@@ -76,11 +76,7 @@ def _store_checks(place: Place) -> list[Check]:
         from gauntlet.adapters.s3_checks import check_buckets
         from gauntlet.adapters.s3_store import s3_client
 
-        secret = settings.aws_secret_access_key
-        client = s3_client(
-            settings.mlflow_s3_endpoint_url, settings.aws_access_key_id, secret.get_secret_value() if secret else None,
-            settings.aws_default_region,
-        )  # fmt: skip
+        client = s3_client(**s3_access(settings))
         places = ((settings.mlflow_bucket, ""), (store.netloc, store.path))
         return check_buckets(client, settings.mlflow_s3_endpoint_url or "AWS", places, place.start)
 

@@ -50,7 +50,9 @@ class Containers:
 
     def wanted_ports(self) -> dict[str, int]:
         """Return the ports that the stack publishes and does not hold yet, by the variable that sets each."""
-        held = {port for each in self.engine.containers if each.state == "running" for _, port in each.published}
+        held = {
+            port for each in self.engine.containers if each.state in ("running", "paused") for _, port in each.published
+        }
         published = [int(each["published"]) for plain in self._plain.values() for each in plain.get("ports") or ()]
         names = {int(port(self.engine.env, name)): name for name in PORTS}
         return {names.get(each, f"port {each}"): each for each in published if each not in held}

@@ -158,7 +158,7 @@ def test_a_ledger_that_is_away_says_where_and_what_to_do() -> None:
         ledger.production("diamonds")
     text = str(info.value)
     assert text.startswith(f"Postgres must answer at 127.0.0.1:{port}/gauntlet; found ")
-    assert text.endswith("Start it (gauntlet up) or correct its URL.")
+    assert text.endswith("Start the stack, or correct its URL.")
     assert "secret" not in text
 
 

@@ -178,7 +178,7 @@ def test_a_router_that_is_away_is_told_with_a_remedy() -> None:
     with pytest.raises(ServiceAway) as info:
         RouterClient(url, patience=0.3).training_rows("things", ())
     assert str(info.value).startswith(f"the router must answer at {url}; found ")
-    assert str(info.value).endswith("Start it (gauntlet up) or correct FLASK_URL.")
+    assert str(info.value).endswith("Start the stack, or correct FLASK_URL.")
 
 
 def test_another_program_at_its_address_is_told(mlflow_uri: str) -> None:

@@ -2,24 +2,29 @@
 
 import errno
 import gzip
+import hashlib
 import io
 import os
 import resource
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from click.testing import CliRunner
 
 from gauntlet.adapters.archive import ArchiveReader, new_archive
 from gauntlet.adapters.dumps import SqlDumps
 from gauntlet.adapters.local_store import LocalStore
+from gauntlet.adapters.plain_sql import PIECE, plain_sql
+from gauntlet.cli.upkeep import prune
 from gauntlet.jobs.backup import Parts, State, Target, back_up, restore
-from gauntlet.jobs.manifest import DATABASES, BackupError, Manifest, Origin, is_member, require_fit
+from gauntlet.jobs.manifest import DATABASES, MANIFEST_LIMIT, BackupError, Manifest, Origin, is_member, require_fit
+from gauntlet.jobs.prune import Named
 from gauntlet.jobs.stack import StackError
 from gauntlet.jobs.upkeep import TASK_LOGS, Opened, Programs, readable
 
@@ -43,7 +48,8 @@ class Dumps:
         packed = gzip.compress(f"-- {database}".encode())
         yield Opened(len(packed), io.BytesIO(packed))
 
-    def load(self, database: str, packed: BinaryIO) -> None:
+    def load(self, database: str, packed: BinaryIO, owner: str) -> None:
+        assert database == f"{owner}_restored"
         self.loaded[database] = gzip.decompress(packed.read())
 
 
@@ -52,6 +58,7 @@ class Standby:
 
     def __init__(self, found: State = State.EMPTY) -> None:
         self.found = found
+        self.at: str | None = HERE.revision
         self.steps: list[str] = []
 
     def state(self, _: str) -> State:
@@ -60,6 +67,9 @@ class Standby:
     def prepare(self) -> Mapping[str, str]:
         self.steps.append("prepare")
         return {database: f"{database}_restored" for database in DATABASES}
+
+    def revision(self) -> str | None:
+        return self.at
 
     def move_root(self, old: str, new: str) -> int:
         self.steps.append(f"{old} -> {new}")
@@ -94,12 +104,17 @@ class Stack:
         self.objects, self.artifacts = LocalStore(folder / "objects"), LocalStore(folder / "artifacts")
         self.dumps, self.standby, self.services = Dumps(), Standby(found), Services()
         self.parts = Parts(self.objects, self.artifacts, self.dumps)
+        self.said: list[str] = []
+        self.names: frozenset[str] = frozenset()
         self.origin = replace(HERE, object_store=self.objects.root)
+
+    def named(self) -> Named:
+        return Named(self.names, frozenset(), frozenset())
 
     def back_up(self, file: Path, still: AbstractContextManager[object] | None = None) -> Manifest:
         with new_archive(file, force=False) as archive:
             now = "2026-11-21T00:00:00+00:00"
-            return back_up(archive, self.origin, self.parts, still or nullcontext(), now, lambda _: None)
+            return back_up(archive, self.origin, self.parts, still or nullcontext(), self, now, self.said.append)
 
     def restore(self, file: Path) -> None:
         target = Target(self.origin, KNOWN, REMEDY)
@@ -249,7 +264,7 @@ def test_two_backups_do_not_write_one_file(old: Stack, tmp_path: Path) -> None:
         for force in (False, True):
             with pytest.raises(BackupError, match=r"one is writing .*both\.tar\.part\. Wait"):
                 new_archive(file, force=force).__enter__()
-        back_up(first, old.origin, old.parts, nullcontext(), "", lambda _: None)
+        back_up(first, old.origin, old.parts, nullcontext(), old, "", lambda _: None)
     ArchiveReader(file).check()
     assert list(tmp_path.glob("both.tar*")) == [file]
 
@@ -304,7 +319,7 @@ def test_a_restore_that_was_killed_after_the_swap_is_ended(file: Path, tmp_path:
 def test_a_restore_that_fails_starts_the_services_and_can_be_done_again(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise BackupError("psql must succeed")
 
     new = Stack(tmp_path / "new")
@@ -383,3 +398,88 @@ def test_a_link_is_no_member(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (7e9, "7.0 GB")])
 def test_bytes_as_people_read_them(size: float, text: str) -> None:
     assert readable(int(size)) == text
+
+
+def rewritten(file: Path, change: Callable[[dict[str, bytes]], list[tuple[str, bytes]]]) -> Path:
+    """Another backup of other members, with a manifest that has their hashes unless it is among them."""
+    with tarfile.open(file) as tar:
+        found = {name: member.read() for name in tar.getnames() if (member := tar.extractfile(name))}
+    manifest = Manifest.from_json(found.pop("manifest.json"))
+    members = change(found)
+    if "manifest.json" not in dict(members):
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in members}
+        members.append(("manifest.json", replace(manifest, sha256=hashes).to_json().encode()))
+    other = file.with_name("other.tar")
+    with tarfile.open(other, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return other
+
+
+MLFLOW = "databases/mlflow.sql.gz"
+TYPES = Manifest(1, "", replace(HERE, airflow=3), {}, {}).to_json().encode()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda all_: [each for each in all_.items() if each[0] != MLFLOW], f"it lacks {MLFLOW}"),
+        (lambda all_: [*all_.items(), (MLFLOW, all_[MLFLOW])], f"it holds '{MLFLOW}' twice"),
+        (lambda all_: [*{**all_, MLFLOW: b"select 1"}.items()], f"{MLFLOW} cannot be unpacked"),
+        (
+            lambda all_: [*{**all_, MLFLOW: gzip.compress(b"select 1;\n\\! id\n")}.items()],
+            "line 2 is a command to",
+        ),
+        (lambda all_: [*all_.items(), ("manifest.json", b"[" * 200_000)], "manifest must be readable"),
+        (lambda all_: [*all_.items(), ("manifest.json", TYPES)], "manifest must be readable; found TypeError"),
+        (lambda all_: [*all_.items(), ("manifest.json", b" " * (MANIFEST_LIMIT + 1))], "its manifest has more than"),
+    ],
+)
+def test_a_backup_that_nobody_wrote_so_changes_nothing(
+    file: Path, tmp_path: Path, change: Callable[[dict[str, bytes]], list[tuple[str, bytes]]], said: str
+) -> None:
+    new = Stack(tmp_path / "new")
+    with pytest.raises(BackupError, match=said):
+        new.restore(rewritten(file, change))
+    assert (new.standby.steps, new.services.seen, contents(new)) == ([], [], [{}, {}])
+
+
+def test_tables_of_another_revision_are_not_put_in_place(file: Path, tmp_path: Path) -> None:
+    new = Stack(tmp_path / "new")
+    new.standby.at = None
+    with pytest.raises(BackupError, match="that its manifest names, 0002; found None"):
+        new.restore(file)
+    assert "swap" not in new.standby.steps
+
+
+def test_objects_that_the_ledger_names_and_the_store_lacks_are_told(old: Stack, tmp_path: Path) -> None:
+    there = next(iter(old.objects.items())).key.rpartition("/")[2]
+    old.names = frozenset({there})
+    old.back_up(tmp_path / "one.tar")
+    assert not [line for line in old.said if "warning" in line]
+    old.names = frozenset({there, "b.parquet", "a.parquet"})
+    old.back_up(tmp_path / "two.tar")
+    assert "warning: the store lacks 2 objects that the ledger names, so this backup does: a.parquet" in old.said
+    ArchiveReader(tmp_path / "two.tar").check()
+
+
+def test_rows_of_a_dump_are_left_as_they_are() -> None:
+    dump = b"\\restrict k3Y\nCOPY a.b (c) FROM stdin;\n\\N\n\\! id\n\\restrict abc\n\\.\nselect 1;\n\\unrestrict k3Y\n"
+    rest = dump.removeprefix(b"\\restrict k3Y\n").removesuffix(b"\\unrestrict k3Y\n")
+    assert b"".join(plain_sql(io.BytesIO(dump))) == rest
+
+
+def test_a_line_of_any_length_is_read_in_pieces() -> None:
+    line = b"-- " + b"\\" * (3 * PIECE) + b"\n"
+    pieces = list(plain_sql(io.BytesIO(line)))
+    assert b"".join(pieces) == line
+    assert max(map(len, pieces)) == PIECE
+
+
+@pytest.mark.parametrize("days", ["0", "36501", "999999"])
+def test_an_age_without_sense_is_refused(days: str) -> None:
+    done = CliRunner().invoke(prune, ["--older-than", days])
+    assert done.exit_code == 2
+    assert "is not in the range 1<=x<=36500" in done.output

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
 import io
 import os
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from gauntlet.adapters.disk import room_for
-from gauntlet.jobs.manifest import BackupError, Checked, Manifest, is_member
+from gauntlet.adapters.plain_sql import plain_sql
+from gauntlet.jobs.manifest import DATABASES, MANIFEST_LIMIT, BackupError, Checked, Manifest, dump_name, is_member
 from gauntlet.jobs.upkeep import Opened
 
 MANIFEST = "manifest.json"
@@ -40,6 +43,11 @@ class ArchiveWriter:
     def finish(self, manifest: Manifest) -> int:
         """Add the manifest and give the file its name; returns its size in bytes."""
         text = manifest.to_json().encode()
+        if len(text) > MANIFEST_LIMIT:
+            raise BackupError(
+                f"A backup's manifest must have at most {MANIFEST_LIMIT} bytes; found {len(text)}, as there are "
+                f"{len(manifest.sha256)} files. Remove old ones: gauntlet prune"
+            )
         self.add(MANIFEST, Opened(len(text), io.BytesIO(text)))
         with room_for(self._path):
             self._tar.close()
@@ -129,13 +137,20 @@ class ArchiveReader:
         self._path = path
 
     def check(self) -> Checked:
-        """Read the whole file and compare every member with its hash."""
+        """Read the whole file, compare every member with its hash, and look through the dumps."""
         found: dict[str, str] = {}
         text = b""
+        dumps = {dump_name(database) for database in DATABASES}
         for name, stream in self._all():
+            if name in found or (text and name == MANIFEST):
+                raise self._damaged(f"it holds {name!r} twice")
             if name == MANIFEST:
-                text = stream.read()
+                text = stream.read(MANIFEST_LIMIT + 1)
+                if len(text) > MANIFEST_LIMIT:
+                    raise self._damaged(f"its manifest has more than {MANIFEST_LIMIT} bytes")
                 continue
+            if name in dumps:
+                self._look_through(name, stream)
             while stream.read(PIECE):
                 pass
             found[name] = stream.sha256
@@ -146,12 +161,23 @@ class ArchiveReader:
             name for name in found.keys() | manifest.sha256.keys() if found.get(name) != manifest.sha256.get(name)
         )
         if wrong:
-            raise self._damaged(f"{len(wrong)} members differ from the manifest, among them {wrong[0]}")
+            raise self._damaged(f"{len(wrong)} members differ from the manifest, among them {wrong[0]!r}")
+        if lacking := sorted(dumps - found.keys()):
+            raise self._damaged(f"it lacks {lacking[0]}")
         return Checked(manifest, hashlib.sha256(text).hexdigest())
 
     def members(self) -> Iterator[tuple[str, BinaryIO]]:
         """Yield each member but the manifest."""
         return ((name, cast("BinaryIO", stream)) for name, stream in self._all() if name != MANIFEST)
+
+    def _look_through(self, name: str, packed: _Hashing) -> None:
+        """Raise BackupError for a dump that is not packed, or holds commands."""
+        try:
+            with gzip.GzipFile(fileobj=cast("BinaryIO", packed), mode="rb") as plain:
+                for _ in plain_sql(cast("BinaryIO", plain)):
+                    pass
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self._damaged(f"{name} cannot be unpacked ({error})") from error
 
     def _all(self) -> Iterator[tuple[str, _Hashing]]:
         try:

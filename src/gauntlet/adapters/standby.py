@@ -15,6 +15,7 @@ from gauntlet.adapters.databases import GUESTS, OWNERS
 from gauntlet.adapters.postgres import address, away
 from gauntlet.jobs.backup import State
 from gauntlet.jobs.manifest import BackupError
+from gauntlet.jobs.stack import SUPERUSER
 
 STANDBY, REPLACED = "restored", "replaced"
 # Any number that no other program uses: the first eight letters of "restoring" as bytes.
@@ -41,10 +42,14 @@ MOVE_JSON = """
 
 
 class PostgresStandby:
-    """The standbys on one Postgres server, by the URL of its superuser."""
+    """The standbys on one Postgres server, by the URL of each role.
 
-    def __init__(self, superuser_url: str) -> None:
-        self._url = superuser_url
+    What is inside of a database that was restored is only looked at as its owner: its triggers and views run what the
+    backup says with the rights of whoever asks.
+    """
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = urls
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -85,11 +90,21 @@ class PostgresStandby:
                     cursor.execute(sql.SQL("grant connect on database {} to {}").format(standby, sql.Identifier(guest)))
         return names
 
+    def revision(self) -> str | None:
+        """Return the revision of the product's tables in their standby; None when there are none."""
+        with closing(self._connect(f"gauntlet_{STANDBY}", "gauntlet")) as conn, conn.cursor() as cursor:
+            cursor.execute("select to_regclass('public.alembic_version') is not null")
+            if cursor.fetchone() != (True,):
+                return None
+            cursor.execute("select string_agg(version_num, ', ') from public.alembic_version")
+            (found,) = cursor.fetchone() or (None,)
+            return None if found is None else str(found)
+
     def move_root(self, old: str, new: str) -> int:
         """Let the rows of the standbys name objects under another root; returns how many values were changed."""
         moved = 0
         for database in OWNERS:
-            with closing(self._connect(f"{database}_{STANDBY}")) as conn, conn:
+            with closing(self._connect(f"{database}_{STANDBY}", database)) as conn, conn:
                 for command, columns in ((MOVE_TEXT, TEXTS), (MOVE_JSON, JSONS)):
                     for column in columns.get(database, ()):
                         moved += _move(conn, command, column, {"old": f"{old}/", "new": f"{new}/"})
@@ -125,7 +140,7 @@ class PostgresStandby:
     def _says(self, database: str, table: str, question: str) -> bool:
         """Answer a question about a database; no where it or the table is not there."""
         try:
-            conn = self._connect(database)
+            conn = self._connect(database, database)
         except psycopg2.OperationalError:
             return False
         with closing(conn), conn.cursor() as cursor:
@@ -141,8 +156,8 @@ class PostgresStandby:
             conn.autocommit = True  # a database cannot be made or dropped in a transaction
             yield conn
 
-    def _connect(self, database: str) -> connection:
-        url = urlsplit(self._url)._replace(path=f"/{database}").geturl()
+    def _connect(self, database: str, role: str = SUPERUSER) -> connection:
+        url = urlsplit(self._urls[role])._replace(path=f"/{database}").geturl()
         try:
             return psycopg2.connect(url, connect_timeout=5, application_name="gauntlet restore")
         except psycopg2.OperationalError as error:

@@ -79,6 +79,7 @@ class _Services:
 def back_up(path: Path, *, force: bool, say: Say) -> Manifest:
     """Write a backup of the stack into a file; raises BackupError, StackError or ServiceAway when it cannot."""
     from gauntlet.adapters.archive import new_archive
+    from gauntlet.adapters.ledger_names import LedgerNames
     from gauntlet.jobs import backup
 
     settings = load_settings()
@@ -86,7 +87,8 @@ def back_up(path: Path, *, force: bool, say: Say) -> Manifest:
     origin = site.origin()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with new_archive(path, force=force) as archive:
-        return backup.back_up(archive, origin, site.parts(path.parent), _aliases_still(settings), now, say)
+        parts, names = site.parts(path.parent), LedgerNames(database_url(settings))
+        return backup.back_up(archive, origin, parts, _aliases_still(settings), names, now, say)
 
 
 def restore(path: Path, say: Say) -> None:
@@ -97,7 +99,7 @@ def restore(path: Path, say: Say) -> None:
     from gauntlet.jobs import backup
 
     site = _site(load_settings())
-    standby = PostgresStandby(site.urls[SUPERUSER])
+    standby = PostgresStandby(site.urls)
     with standby.alone():
         target = backup.Target(_started(site, say), known_revisions(), site.emptying)
         parts, services = site.parts(path.parent), _Services(site, say)

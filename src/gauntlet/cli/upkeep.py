@@ -30,7 +30,13 @@ def restore(file: Path) -> None:
 
 @click.command()
 @click.option(
-    "--older-than", "days", type=click.IntRange(min=1), default=90, show_default=True, metavar="DAYS", help="Their age."
+    "--older-than",
+    "days",
+    type=click.IntRange(min=1, max=36_500),
+    default=90,
+    show_default=True,
+    metavar="DAYS",
+    help="Their age.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("-v", "--verbose", is_flag=True, help="Name each of them.")

@@ -36,6 +36,7 @@ def programs(config: StackConfig, secrets: Secrets) -> Programs:
         commands={name: [str(folder / name), *where] for name in ("pg_dump", "psql")},
         env={"PATH": os.defpath, "PGPASSWORD": secrets.postgres, "PGCLIENTENCODING": "UTF8"},
         cwd=folder,
+        passwords=secrets.of_roles(),
     )
 
 

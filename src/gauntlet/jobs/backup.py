@@ -21,6 +21,7 @@ from gauntlet.jobs.manifest import (
     dump_name,
     require_fit,
 )
+from gauntlet.jobs.prune import Names
 from gauntlet.jobs.stack import Say
 from gauntlet.jobs.upkeep import Files, Opened, is_task_log, readable
 
@@ -56,8 +57,8 @@ class Dumps(Protocol):
         """Dump a database as it is at one moment."""
         ...
 
-    def load(self, database: str, packed: BinaryIO) -> None:
-        """Load a dump into an empty database, whole or not at all."""
+    def load(self, database: str, packed: BinaryIO, owner: str) -> None:
+        """Load a dump into an empty database, as its owner, whole or not at all."""
         ...
 
 
@@ -78,6 +79,10 @@ class Standby(Protocol):
 
     def prepare(self) -> Mapping[str, str]:
         """Make an empty standby of each database, dropping what an earlier try left; returns their names."""
+        ...
+
+    def revision(self) -> str | None:
+        """The revision of the product's tables in their standby; None when there are none."""
         ...
 
     def move_root(self, old: str, new: str) -> int:
@@ -124,13 +129,20 @@ class Target:
 
 
 def back_up(
-    archive: Archive, origin: Origin, parts: Parts, still: AbstractContextManager[object], now: str, say: Say
+    archive: Archive,
+    origin: Origin,
+    parts: Parts,
+    still: AbstractContextManager[object],
+    ledger: Names,
+    now: str,
+    say: Say,
 ) -> Manifest:
     """Write a backup of a stack that may go on working.
 
     Databases first, objects after: an object is stored before the row that names it and never changes, so whatever the
     dumps name is there to be copied. Under `still` no alias moves: else MLflow's dump could show a promotion that the
-    ledger's, a second older, does not know, and the restored stack would take it for one made by hand.
+    ledger's, a second older, does not know, and the restored stack would take it for one made by hand. What the ledger
+    names and the store lacks is told, and the backup written all the same.
     """
     sha256: dict[str, str] = {}
     with still:
@@ -138,11 +150,14 @@ def back_up(
             with parts.dumps.dump(database) as opened:
                 sha256[dump_name(database)] = archive.add(dump_name(database), opened)
                 say(f"database {database}: {readable(opened.size)}")
+    named = ledger.named().objects
     counts = {"databases": len(DATABASES)}
     for kind, files in ((OBJECTS, parts.objects), (ARTIFACTS, parts.artifacts)):
         added = _add_files(archive, kind, files, sha256)
         counts[kind.rstrip("/")] = added
         say(f"{kind.rstrip('/')}: {added} files")
+    if missing := sorted(named - {name.rpartition("/")[2] for name in sha256 if name.startswith(OBJECTS)}):
+        say(f"warning: the store lacks {len(missing)} objects that the ledger names, so this backup does: {missing[0]}")
     manifest = Manifest(FORMAT, now, origin, counts, sha256)
     say(f"written: {readable(archive.finish(manifest))}")
     return manifest
@@ -164,7 +179,7 @@ def restore(backup: Backup, target: Target, parts: Parts, standby: Standby, serv
         if _require_room(standby.state(checked.identity), target.emptying) is State.DONE:
             say("the databases were restored before; ending that restore")
         else:
-            _fill(backup, checked.manifest.origin.object_store, parts, standby, say)
+            _fill(backup, checked.manifest.origin, parts, standby, say)
             standby.swap(checked.identity)
             say("the restored databases are in place")
         standby.clean()
@@ -197,19 +212,24 @@ def _require_room(state: State, emptying: str) -> State:
     return state
 
 
-def _fill(backup: Backup, old_root: str, parts: Parts, standby: Standby, say: Say) -> None:
+def _fill(backup: Backup, origin: Origin, parts: Parts, standby: Standby, say: Say) -> None:
     databases = standby.prepare()
     count = {OBJECTS: 0, ARTIFACTS: 0}
     for name, stream in backup.members():
         kind, _, key = name.partition("/")
         if kind == "databases":
             database = key.removesuffix(".sql.gz")
-            parts.dumps.load(databases[database], stream)
+            parts.dumps.load(databases[database], stream, owner=database)
             say(f"database {database}: loaded beside the present one")
         else:
             (parts.objects if f"{kind}/" == OBJECTS else parts.artifacts).write(key, stream)
             count[f"{kind}/"] += 1
     say(f"{count[OBJECTS]} objects and {count[ARTIFACTS]} artifacts are back")
-    root = parts.objects.root
+    if (found := standby.revision()) != origin.revision:
+        raise BackupError(
+            f"The tables in a backup must be at the revision that its manifest names, {origin.revision}; "
+            f"found {found}. Take another copy of it."
+        )
+    old_root, root = origin.object_store, parts.objects.root
     if old_root != root:
         say(f"{standby.move_root(old_root, root)} rows now say {root} in place of {old_root}")

@@ -14,6 +14,8 @@ FORMAT = 1
 # The ledger comes first: what it names of MLflow is then in MLflow's dump, which is younger.
 DATABASES = ("gauntlet", "mlflow", "airflow")
 OBJECTS, ARTIFACTS = "objects/", "artifacts/"
+# in bytes; a member takes about 200, and the whole of it is held in memory
+MANIFEST_LIMIT = 64_000_000
 
 
 class BackupError(Mendable):
@@ -57,12 +59,13 @@ class Manifest:
             plain: dict[str, Any] = json.loads(text)
             if plain["format"] != FORMAT:
                 raise BackupError(
-                    f"A backup must have format {FORMAT}; this one has {plain['format']}. "
+                    f"A backup must have format {FORMAT}; this one has {str(plain['format'])[:20]}. "
                     "Restore it with the version of Gauntlet that made it, or a newer one."
                 )
-            return cls(**{**plain, "origin": Origin(**plain["origin"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise BackupError(f"A backup's manifest must be readable; found {error!r}. Take another file.") from None
+            return _typed(cls(**{**plain, "origin": Origin(**plain["origin"])}))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            found = f"{type(error).__name__}: {str(error)[:200]}"
+            raise BackupError(f"A backup's manifest must be readable; found {found}. Take another file.") from None
 
 
 @dataclass(frozen=True)
@@ -104,5 +107,20 @@ def dump_name(database: str) -> str:
     return f"databases/{database}.sql.gz"
 
 
+def _typed(manifest: Manifest) -> Manifest:
+    """Return the manifest; raises TypeError unless each field is what it says, and each text can be shown."""
+    origin = asdict(manifest.origin)
+    if type(origin.pop("postgres")) is not int:
+        raise TypeError("the version of Postgres is no number")
+    if not (isinstance(manifest.counts, dict) and isinstance(manifest.sha256, dict)):
+        raise TypeError("counts and hashes are no lists of names")
+    if not all(type(count) is int for count in manifest.counts.values()):
+        raise TypeError("a count is no number")
+    texts = [manifest.made_at, *origin.values(), *manifest.sha256.values()]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise TypeError("a version, an address or a hash is no text")
+    return manifest
+
+
 def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", version)[:3])

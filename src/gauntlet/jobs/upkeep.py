@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -32,11 +32,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Programs:
-    """How PostgreSQL's own programs are run: the command of each up to its options; nothing secret is among them."""
+    """How PostgreSQL's own programs are run: the command of each up to its options; nothing secret is among them.
+
+    `passwords` of the owners of the databases, by role; none where they need none.
+    """
 
     commands: Mapping[str, Sequence[str]]
     env: Mapping[str, str]
     cwd: Path
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Files(Protocol):

@@ -1,5 +1,6 @@
 """Databases dumped and put back on a real Postgres: owners, grants, addresses, and restores that were cut off."""
 
+import gzip
 import importlib.util
 import io
 import json
@@ -44,7 +45,7 @@ def url_of(server: str, database: str, role: str | None = None) -> str:
     return f"postgresql://{who}@{place.hostname}:{place.port}/{database}"
 
 
-def query(url: str, text: str, *arguments: str) -> list[Any]:
+def query(url: str, text: str, *arguments: Any) -> list[Any]:
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(text, arguments or None)
         return cursor.fetchall() if cursor.description else []
@@ -84,7 +85,13 @@ def dumps(server: str, tmp_path: Path) -> SqlDumps:
     place = urlsplit(server)
     where = [f"--host={place.hostname}", f"--port={place.port}", "--username=postgres"]
     commands = {name: [str(folder / name), *where] for name in ("pg_dump", "psql")}
-    return SqlDumps(Programs(commands, {"PATH": os.defpath, "PGPASSWORD": str(place.password)}, tmp_path), tmp_path)
+    return SqlDumps(
+        Programs(commands, {"PATH": os.defpath, "PGPASSWORD": str(place.password)}, tmp_path, PASSWORDS), tmp_path
+    )
+
+
+def standby_on(server: str) -> PostgresStandby:
+    return PostgresStandby({"postgres": server} | {role: url_of(server, role, role) for role in OWNERS})
 
 
 def fill(server: str) -> None:
@@ -110,7 +117,7 @@ def dumped(dumps: SqlDumps) -> dict[str, bytes]:
 
 def load_all(standby: PostgresStandby, dumps: SqlDumps, packed: dict[str, bytes]) -> None:
     for database, name in standby.prepare().items():
-        dumps.load(name, io.BytesIO(packed[database]))
+        dumps.load(name, io.BytesIO(packed[database]), owner=database)
 
 
 def test_what_was_dumped_is_back_under_its_owners_and_grants(server: str, dumps: SqlDumps) -> None:
@@ -118,7 +125,7 @@ def test_what_was_dumped_is_back_under_its_owners_and_grants(server: str, dumps:
     app = url_of(server, "gauntlet", "gauntlet_app")
     before, packed = PostgresLedger(app).history(None, 10), dumped(dumps)
     make_empty(server)
-    standby = PostgresStandby(server)
+    standby = standby_on(server)
     assert standby.state("one") is State.EMPTY
     load_all(standby, dumps, packed)
     standby.move_root(OLD, OLD)
@@ -140,7 +147,7 @@ def test_rows_follow_the_objects_to_another_store(server: str, dumps: SqlDumps) 
     fill(server)
     packed = dumped(dumps)
     make_empty(server)
-    standby = PostgresStandby(server)
+    standby = standby_on(server)
     load_all(standby, dumps, packed)
     assert standby.move_root(OLD, NEW) == 6
     standby.swap("one")
@@ -160,7 +167,7 @@ def test_a_restore_that_was_cut_off_can_be_done_again(server: str, dumps: SqlDum
     fill(server)
     packed = dumped(dumps)
     make_empty(server)
-    standby = PostgresStandby(server)
+    standby = standby_on(server)
     standby.prepare()  # killed here
     assert standby.state("one") is State.EMPTY
     load_all(standby, dumps, packed)  # and here
@@ -178,17 +185,17 @@ def test_a_restore_that_was_cut_off_can_be_done_again(server: str, dumps: SqlDum
 def test_a_dump_that_postgres_does_not_take_says_why(server: str, dumps: SqlDumps) -> None:
     fill(server)
     with pytest.raises(BackupError, match=r"psql must succeed; it ended with 3: .*already exists"):
-        dumps.load("gauntlet", io.BytesIO(dumped(dumps)["gauntlet"]))
+        dumps.load("gauntlet", io.BytesIO(dumped(dumps)["gauntlet"]), owner="gauntlet")
 
 
 def test_only_one_restore_works_at_a_time(server: str) -> None:
     with (
-        PostgresStandby(server).alone(),
+        standby_on(server).alone(),
         pytest.raises(BackupError, match="one is working"),
-        PostgresStandby(server).alone(),
+        standby_on(server).alone(),
     ):
         pass
-    with PostgresStandby(server).alone():
+    with standby_on(server).alone():
         pass
 
 
@@ -234,3 +241,27 @@ def test_the_ledger_names_its_objects_and_runs(server: str) -> None:
     named = LedgerNames(url_of(server, "gauntlet", "gauntlet_app")).named()
     assert named.objects == {"snapshot 1", "profile 1", "rows.parquet"}
     assert "run1" in named.runs
+
+
+def test_a_dump_has_no_more_rights_than_the_owner_of_its_database(server: str, dumps: SqlDumps, tmp_path: Path) -> None:
+    name = standby_on(server).prepare()["mlflow"]
+    touched = tmp_path / "touched"
+    for text, said in (
+        (f"select 1 \\! touch {touched}\n", "restricted"),
+        ("\n".join(["select ';", "COPY x FROM stdin;", "';", f"\\! touch {touched}", ""]), "restricted"),
+        (f"copy (select 1) to program 'touch {touched}';\n", "permission denied to COPY"),
+        ("reset session authorization; create role other superuser;\n", "permission denied to create role"),
+    ):
+        with pytest.raises(BackupError, match=said):
+            dumps.load(name, io.BytesIO(gzip.compress(text.encode())), owner="mlflow")
+    assert not touched.exists()
+
+
+def test_rows_may_begin_as_a_command_does(server: str, dumps: SqlDumps) -> None:
+    rows = ["\\! touch /tmp/x", "\restrict abc", "\\.", None]
+    query(url_of(server, "mlflow"), "insert into tags select unnest(%s::text[])", rows)
+    packed = dumped(dumps)
+    standby = standby_on(server)
+    load_all(standby, dumps, packed)
+    assert query(url_of(server, "mlflow_restored", "mlflow"), "select value from tags") == [(row,) for row in rows]
+    assert standby.revision() in known_revisions()

@@ -1,0 +1,42 @@
+"""Dumps as pg_dump writes them, read in pieces: SQL and the rows of COPY, and no command of psql."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from gauntlet.jobs.manifest import BackupError
+
+PIECE = 1 << 20
+_COPY = re.compile(rb"COPY .+ FROM stdin;\r?\n")
+# pg_dump's own: from one to the other psql takes no command
+_RESTRICTION = re.compile(rb"\\(?:un)?restrict [0-9A-Za-z]+\r?\n?")
+
+
+def plain_sql(stream: BinaryIO) -> Iterator[bytes]:
+    r"""Yield a dump in pieces of at most 1 MB, without its lines \restrict and \unrestrict.
+
+    Raises BackupError for any other line outside the rows of a COPY that begins with a backslash. This is no protection
+    by itself, as psql knows commands inside of a line as well: whoever loads the dump must restrict psql.
+    """
+    rows, begins, number = False, True, 1
+    while piece := stream.readline(PIECE):
+        whole = piece.endswith(b"\n")
+        if begins and rows:
+            rows = piece.rstrip(b"\r\n") != rb"\."
+        elif begins and piece.startswith(b"\\"):
+            if _RESTRICTION.fullmatch(piece):
+                number += 1
+                continue
+            if piece.rstrip(b"\r\n") != rb"\.":
+                raise BackupError(
+                    "A dump in a backup must hold SQL and rows alone; line "
+                    f"{number} is a command to psql: {piece[:80].decode(errors='replace').rstrip()!r}. "
+                    "Take a backup that gauntlet backup made."
+                )
+        elif begins:
+            rows = _COPY.fullmatch(piece) is not None
+        yield piece
+        begins = whole
+        number += whole

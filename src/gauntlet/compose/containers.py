@@ -101,8 +101,8 @@ class Containers:
         changed: dict[str, list[str]] = {}
         for each in self._running():
             for name, value in (self._plain[each.service].get("environment") or {}).items():
-                wanted = None if value is None else str(value).replace("$$", "$")
-                if each.env.get(name) != wanted:
+                wanted = "" if value is None else str(value).replace("$$", "$")
+                if each.env.get(name, "") != wanted:  # to every service an empty one is as good as none
                     changed.setdefault(name, []).append(each.service)
         if not changed:
             return []

@@ -84,6 +84,7 @@ def test_an_empty_secret_stops_up_with_its_name_and_the_command(compose: Compose
 
 
 def test_up_again_leaves_the_containers_alone(compose: ComposeDriver) -> None:
+    compose.run("up")  # earlier tests made some with --no-deps, which Compose makes anew
     before = {service: compose.process(service) for service in SERVICES}
     compose.run("up")
     assert {service: compose.process(service) for service in SERVICES} == before

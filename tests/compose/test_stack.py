@@ -134,7 +134,7 @@ def test_specs_and_dags_are_seen_without_a_build(compose: ComposeDriver) -> None
     spec, dag = ROOT / "specs" / "seen.toml", ROOT / "airflow" / "dags" / "seen.py"
     try:
         spec.write_text((ROOT / "specs" / "fair.toml").read_text())
-        dag.write_text("from airflow.sdk import DAG\n\nDAG('seen_on_the_host')\n")
+        dag.write_text("from airflow.sdk import DAG\n\ndag = DAG('seen_on_the_host')\n")
         compose.conductor().scheduler.wait_for_dag("main_pipeline__seen")
         compose.conductor().scheduler.wait_for_dag("seen_on_the_host")
         compose.run("traffic", "--spec", "seen")

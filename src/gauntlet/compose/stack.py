@@ -41,7 +41,7 @@ class ComposeStack:
 
     def start(self, say: Say) -> None:
         """Start every service and wait until all are healthy; raises StackError with the logs of what is not."""
-        say("docker compose up -d --wait (the first time it builds two images: some seven minutes)")
+        say("docker compose up -d --wait (the first time it builds two images: some minutes)")
         if self.docker.shown("up", "--detach", "--wait") != 0:
             raise self._failure()
 

@@ -110,7 +110,10 @@ class Production:
 
 @dataclass(frozen=True)
 class Case:
-    """A verdict and its evidence, to be settled in the ledger; `champion` is None for a first model."""
+    """A verdict and its evidence, to be settled in the ledger; `champion` is None for a first model.
+
+    `held` says why a verdict PROMOTE does not move production: a person rejected it, or nobody answered.
+    """
 
     spec: str
     model: str
@@ -123,11 +126,15 @@ class Case:
     evidence: Mapping[str, Any]
     code_version: str
     decided_by: str
+    held: str | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the ledger: a settled verdict, or a move of production made outside (`verdict` is None then)."""
+    """A line of the ledger: a settled verdict, or a move of production without one (`verdict` is None then).
+
+    `held` says why a verdict PROMOTE did not move production.
+    """
 
     id: int
     at: datetime
@@ -141,6 +148,12 @@ class Entry:
     interval: tuple[float, float] | None
     rows: int | None
     evidence: Mapping[str, Any]
+    held: str | None = None
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the verdict moved production."""
+        return self.verdict == "PROMOTE" and self.held is None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # Gauntlet. `make` alone says what there is to do.
 .POSIX:
-.PHONY: help .env demo demo-compose up down status setup setup-dev test test-unit test-compose test-scale check bench bench-compose lock clean
+.PHONY: help .env demo demo-compose up down status setup setup-dev test test-unit test-compose test-scale check bench bench-compose bench-peers lock clean
 
 BIN = .venv/bin
 
@@ -60,13 +60,18 @@ check: ## Check style, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: ## Measure the router, the pipeline and the start
+bench: ## Measure the drift check, the router, the promotion rule, the pipeline and the start
 	@sh tools/setup.sh dev
 	@$(BIN)/python -m benchmarks
 
 bench-compose: ## Measure the stack in containers: start, images, memory
 	@sh tools/setup.sh dev
 	@$(BIN)/python -m benchmarks.compose
+
+bench-peers: ## Measure the drift check beside evidently, in an environment of its own
+	@sh tools/setup.sh dev
+	@sh benchmarks/peers/setup.sh
+	@$(BIN)/python -m benchmarks.peers
 
 lock: ## Write the lock, requirements*.txt, anew from pyproject.toml
 	@sh tools/lock.sh

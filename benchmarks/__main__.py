@@ -4,20 +4,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from gauntlet import bootstrap
-
-HERE = Path(__file__).parent
 
 
 def main() -> int:
     """Run them; the exit code is that of the first that fails."""
-    for script in ("router.py", "stack.py"):
-        print(f"\n=== benchmarks/{script} ===", flush=True)
-        if script == "stack.py":
+    for name in ("drift", "drift_rule", "promotion", "watch", "router", "stack"):
+        print(f"\n=== benchmarks.{name} ===", flush=True)
+        if name == "stack":
             start_stack()
-        done = subprocess.run([sys.executable, HERE / script], check=False)
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False)
         if done.returncode:
             return done.returncode
     return 0

@@ -1,39 +1,27 @@
 """The ports in memory, with the rules of the real services; the contract tests run on both."""
 
 import hashlib
-import itertools
 import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import skops.io
 
 from gauntlet.domain.drift import DriftReport
-from gauntlet.domain.verdict import Verdict
+from gauntlet.jobs.people import Answer, Question
 from gauntlet.jobs.ports import (
     ArmSample,
     Candidate,
-    Case,
     ComparisonLog,
-    Entry,
     Names,
-    Production,
     Sample,
     Stored,
     StoreError,
     Version,
 )
-
-
-def _as_json(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    stored: Mapping[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
-    return stored
+from tests.memory_ledger import MemoryLedger as MemoryLedger  # a fake like the others
 
 
 @dataclass
@@ -103,6 +91,7 @@ class MemoryRegistry:
     aliases: dict[tuple[str, str], int] = field(default_factory=dict)
     foreign: set[tuple[str, int]] = field(default_factory=set)
     """Versions that somebody else registered: they exist, and nothing is known of them."""
+    notes: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def has_model(self, model: str) -> bool:
         return any(name == model for name, _ in self.versions)
@@ -154,6 +143,33 @@ class MemoryRegistry:
         else:
             raise StoreError(f"an alias must name a version that exists; {model} has no v{version}.")
 
+    def annotate(self, version: Version, markdown: str) -> None:
+        if (version.model, version.version) not in self.versions:
+            raise StoreError(f"what is described must be in the registry; {version.model} v{version.version} is not.")
+        self.notes[version.model, version.version] = markdown
+
+
+@dataclass
+class MemoryNotifier:
+    """A notifier that keeps what it is told."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def tell(self, title: str, text: str) -> None:
+        self.told.append((title, text))
+
+
+@dataclass
+class MemoryApprover:
+    """An approver who gives one answer to every question, and keeps the questions."""
+
+    answer: Answer
+    asked: list[Question] = field(default_factory=list)
+
+    def ask(self, question: Question) -> Answer:
+        self.asked.append(question)
+        return self.answer
+
 
 @dataclass
 class MemoryTracking:
@@ -174,159 +190,3 @@ class MemoryTracking:
 
     def log_comparison(self, names: Names, log: ComparisonLog) -> None:
         self.comparisons.setdefault((names.comparison, log.run_key), log)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A move of production; `decision` is None for one made outside."""
-
-    id: int
-    at: datetime
-    spec: str
-    model: str
-    old: int | None
-    new: int | None
-    run_id: str | None
-    decision: int | None
-
-
-class MemoryLedger:
-    """The ledger in lists that only grow."""
-
-    def __init__(self) -> None:
-        self.versions: list[Version] = []
-        self.entries: list[Entry] = []
-        self.events: list[Event] = []
-        self.projections: list[tuple[str, int | None]] = []
-        self.reports: dict[tuple[str, str], Mapping[str, Any]] = {}
-        self._ids = itertools.count(1)
-        self._inside = threading.RLock()
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
-
-    @contextmanager
-    def lock(self, spec: str, purpose: str) -> Iterator[None]:
-        with self._inside:
-            lock = self._locks.setdefault((spec, purpose), threading.Lock())
-        if not lock.acquire(timeout=30):
-            raise TimeoutError(f"the lock {purpose} of {spec} was held for 30 s")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def add_version(self, version: Version) -> Version:
-        with self._inside:
-            known = self.version_of_run(version.spec, version.run_key)
-            if known is not None:
-                return known
-            if self.version(version.spec, version.version) is not None:
-                raise StoreError(f"a version's number must be new; {version.spec} has v{version.version} already.")
-            self.versions.append(version)
-            return version
-
-    def version(self, spec: str, version: int) -> Version | None:
-        return next((v for v in self.versions if (v.spec, v.version) == (spec, version)), None)
-
-    def version_of_run(self, spec: str, run_key: str) -> Version | None:
-        return next((v for v in self.versions if (v.spec, v.run_key) == (spec, run_key)), None)
-
-    def production(self, spec: str) -> Production | None:
-        event = next((e for e in reversed(self.events) if e.spec == spec), None)
-        if event is None or event.new is None:
-            return None
-        return Production(spec, event.model, event.new, event.run_id or "", event.at)
-
-    def previous(self, spec: str) -> int | None:
-        now = self._number(spec)
-        olds = (e.old for e in reversed(self.events) if e.spec == spec and e.old is not None and e.old != now)
-        return next(olds, None)
-
-    def champions(self) -> Mapping[str, Production]:
-        found = {spec: self.production(spec) for spec in sorted({e.spec for e in self.events})}
-        return {spec: production for spec, production in found.items() if production is not None}
-
-    def settle(self, case: Case) -> Entry:
-        with self._inside:
-            known = self.settled(case.spec, case.run_key)
-            if known is not None:
-                return known
-            if self.version(case.spec, case.challenger.version) is None:
-                raise StoreError(f"a challenger must be in the ledger; {case.spec} v{case.challenger.version} is not.")
-            entry = self._entry(case)
-            now = self._number(case.spec)
-            named = case.champion.version if case.champion else None
-            if now != named:
-                test = f"the test named {f'v{named}' if named else 'none'} as champion"
-                reason = f"champion changed: {test}, production is {f'v{now}' if now else 'none'} now"
-                entry = replace(entry, verdict=Verdict.INVALID, reason=reason)
-            self.entries.append(entry)
-            if entry.verdict is Verdict.PROMOTE:
-                new = case.challenger
-                self._move(case.spec, case.model, named, new.version, new.run_id, entry.id)
-            return entry
-
-    def _entry(self, case: Case) -> Entry:
-        return Entry(
-            id=next(self._ids),
-            at=datetime.now(UTC),
-            spec=case.spec,
-            run_key=case.run_key,
-            verdict=case.decision.verdict,
-            reason=case.decision.reason,
-            champion=case.champion.version if case.champion else None,
-            challenger=case.challenger.version,
-            effect=case.decision.effect,
-            interval=case.decision.interval,
-            rows=case.decision.rows,
-            evidence=_as_json(case.evidence),
-        )
-
-    def _number(self, spec: str) -> int | None:
-        production = self.production(spec)
-        return production.version if production else None
-
-    def _move(
-        self, spec: str, model: str, old: int | None, new: int | None, run_id: str | None, decision: int | None
-    ) -> Event:
-        event = Event(next(self._ids), datetime.now(UTC), spec, model, old, new, run_id, decision)
-        self.events.append(event)
-        return event
-
-    def settled(self, spec: str, run_key: str) -> Entry | None:
-        return next((e for e in self.entries if (e.spec, e.run_key) == (spec, run_key)), None)
-
-    def record_external(self, spec: str, model: str, old: int | None, new: int | None, run_id: str | None) -> None:
-        with self._inside:
-            if self._number(spec) != old or old == new:
-                return
-            event = self._move(spec, model, old, new, run_id, None)
-            moved = f"{f'v{old}' if old else 'none'} → {f'v{new}' if new else 'none'}"
-            reason = f"production was moved outside: {moved}"
-            self.entries.append(
-                Entry(event.id, event.at, spec, None, None, reason, old, new, None, None, None, evidence={})
-            )
-
-    def projected(self, spec: str) -> tuple[int | None] | None:
-        return next(((version,) for name, version in reversed(self.projections) if name == spec), None)
-
-    def mark_projected(self, spec: str, version: int | None) -> None:
-        with self._inside:
-            if self.projected(spec) != (version,):
-                self.projections.append((spec, version))
-
-    def add_drift_report(
-        self,
-        spec: str,
-        run_key: str,
-        champion: int,  # noqa: ARG002
-        snapshot: Stored,  # noqa: ARG002
-        report: Mapping[str, Any],
-    ) -> None:
-        self.reports.setdefault((spec, run_key), _as_json(report))
-
-    def drift_report(self, spec: str, run_key: str) -> Mapping[str, Any] | None:
-        return self.reports.get((spec, run_key))
-
-    def history(self, spec: str | None, limit: int) -> Sequence[Entry]:
-        chosen = [e for e in self.entries if spec is None or e.spec == spec]
-        return sorted(chosen, key=lambda e: -e.id)[:limit]

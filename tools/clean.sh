@@ -15,6 +15,7 @@ main() {
         remove "$home"
     fi
     remove .venv
+    [ ! -d .venv-peers ] || remove .venv-peers
 }
 
 remove() {

@@ -88,9 +88,26 @@ class Settings(BaseModel):
         0.05, description="KS p-value below which a numeric column drifts (the FDR level under bh)"
     )
     psi_threshold: Annotated[float, Field(gt=0)] = Field(0.1, description="PSI from which a categorical column drifts")
-    promotion_rule: Literal["paired", "original"] = Field(
+    promotion_rule: Literal["paired", "non_inferiority", "split", "original"] = Field(
         "paired",
-        description="paired: both models on the same rows, with an interval; original: lower MAE on disjoint halves",
+        description="paired: better on the same rows; non_inferiority: not worse than the best version ever; "
+        "split: better on an arm of its own; original: lower MAE on disjoint halves",
+    )
+    auto_rollback: bool = Field(
+        False, description="let the watch over production roll back by itself; without it, it proposes"
+    )
+
+    require_approval: bool = Field(
+        False, description="a person must approve a promotion in Airflow; without an answer the champion stays"
+    )
+    approval_timeout_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+        24, description="hours within which a promotion must be approved"
+    )
+    notify_urls: SecretStr | None = Field(
+        None, description="where drift, promotions, rollbacks and failures are told: URLs as Apprise writes them"
+    )
+    mlflow_page_url: WebAddress | None = Field(
+        None, description="address of MLflow in links for people, where it is not MLFLOW_TRACKING_URI"
     )
 
     flask_url: str | None = Field(None, description="address of the traffic router")

@@ -100,6 +100,10 @@ class MemoryScheduler:
         assert (dag, run_id in self.runs) == (DAG, True)
         return self.tasks
 
+    def answer_page(self, dag: str, run_id: str, task: str) -> str:
+        assert (dag, run_id in self.runs) == (DAG, True)
+        return f"http://airflow/{run_id}/{task}"
+
     def failure(self, dag: str, run_id: str) -> str:
         assert dag == DAG
         return f"step ab_test of run {run_id} failed; the end of its log:\n  the last line"
@@ -275,6 +279,23 @@ def test_a_step_that_airflow_tried_again_is_shown() -> None:
         f"    1.0 s  {label}  [try 1 failed; Airflow tries again]",
         f"    2.0 s  {label}  [try 2 failed; Airflow tries again]",
         f"    3.0 s  {label}  [try 3]",
+    ]
+
+
+def test_a_run_that_waits_for_a_person_says_so_once_and_where_to_answer() -> None:
+    stage = Stage()
+    states = iter(["running", "running", "running", "success"])
+    looks = iter(["awaiting_input", "awaiting_input", "running", "success"])
+
+    def work(_: str) -> str:
+        stage.scheduler.tasks = [TaskState("approve_promotion", next(looks), 2.0, 1)]
+        return next(states)
+
+    stage.scheduler.work = work
+    run_once(stage.conductor, {})
+    assert stage.said[:2] == [
+        "           waiting for approval: http://airflow/manual 1/approve_promotion",
+        f"    2.0 s  {LABELS[Step.APPROVE_PROMOTION]}",
     ]
 
 

@@ -29,6 +29,7 @@ from gauntlet.compose.environment import SECRETS
 from gauntlet.domain.errors import Mendable
 from gauntlet.jobs.doctor import Check, Finding, diagnose
 from gauntlet.jobs.doctor_production import check_aliases, check_champion
+from gauntlet.jobs.ledger_records import Rollback
 from gauntlet.jobs.ports import Names, Stored
 from gauntlet.jobs.run import Ports
 from gauntlet.jobs.stack import StackError
@@ -178,10 +179,22 @@ def test_a_move_that_was_never_shown_is_told_apart_from_one_by_hand(ports: Ports
     assert "gauntlet up writes it again" in finding.remedy
 
 
+def test_previous_must_not_show_what_was_rolled_back(ports: Ports) -> None:
+    registry, ledger, _ = memory(ports)
+    version = ledger.version("toys", 1)
+    assert version is not None
+    ledger.rollback(Rollback("toys", "Model-toys", "key", 2, version, "worse", "ann", "0.1.0"))
+    ledger.mark_projected("toys", 1)
+    registry.aliases |= {("Model-toys", "production"): 1, ("Model-toys", "previous"): 2}
+    [finding] = check_aliases(ports, "toys", NAMES)
+    assert finding.found.endswith("no version of Model-toys; it shows v2.")
+    assert finding.remedy == "Remove that alias in MLflow."
+
+
 def test_a_wrong_previous_alias_is_named(ports: Ports) -> None:
     del memory(ports)[0].aliases["Model-toys", "previous"]
     [finding] = check_aliases(ports, "toys", NAMES)
-    assert finding.found.endswith("the version before the champion, v1 of Model-toys; it shows no version.")
+    assert finding.found.endswith("the champion before the present one, v1 of Model-toys; it shows no version.")
 
 
 def test_an_emptied_registry_is_named(ports: Ports) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.fakes import MemoryLedger, MemoryObjects, MemoryRegistry, MemoryTracking, MemoryTraffic
+from tests.fakes import (
+    MemoryApprover,
+    MemoryLedger,
+    MemoryNotifier,
+    MemoryObjects,
+    MemoryRegistry,
+    MemoryTracking,
+    MemoryTraffic,
+)
 
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.drift import DriftPolicy, DriftRule
@@ -15,6 +23,7 @@ from gauntlet.domain.promotion import PromotionPolicy, PromotionRule
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import FLOW, START, Outcome, Step, branches, edges
+from gauntlet.jobs.people import Answer
 from gauntlet.jobs.pipeline import TASKS, run_pipeline
 from gauntlet.jobs.ports import Case, Entry, Names, StoreError, Version
 from gauntlet.jobs.production import reconcile
@@ -39,7 +48,7 @@ colour = ["red", "green", "blue"]
 )
 NAMES = Names(model="toys", experiment="toys", comparison="toys-comparison")
 FIRST = [Step.TRAIN_INITIAL_MODEL, Step.SET_INITIAL_MODEL]
-TEST = [Step.TRAIN_NEW_MODEL, Step.SET_STAGING_MODEL, Step.AB_TEST, Step.MODEL_TO_PROD]
+TEST = [Step.TRAIN_NEW_MODEL, Step.SET_STAGING_MODEL, Step.AB_TEST, Step.NEEDS_APPROVAL, Step.MODEL_TO_PROD]
 
 
 def toys(rows: int, first_id: int, slope: float = 10.0) -> pd.DataFrame:
@@ -62,11 +71,13 @@ class World:
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     tracking: MemoryTracking = field(default_factory=MemoryTracking)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    notifier: MemoryNotifier = field(default_factory=MemoryNotifier)
+    approver: MemoryApprover = field(default_factory=lambda: MemoryApprover(Answer(approved=True, by="Ada")))
     runs: int = 0
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.traffic, self.store, self.registry, self.tracking, self.ledger)
+        return Ports(self.traffic, self.store, self.registry, self.tracking, self.ledger, self.notifier, self.approver)
 
     def run(self, **changes: Any) -> Run:
         self.runs += 1
@@ -121,7 +132,12 @@ def started(world: World) -> World:
 def test_every_outcome_leads_to_a_step_and_every_step_is_reached_and_has_a_task() -> None:
     reached = {START} | {after for _, after in edges()}
     assert reached == set(Step) == set(FLOW) == set(TASKS)
-    assert [step for step in FLOW if branches(step)] == [Step.TRAIN_COMPARE, Step.CHECK_DRIFT, Step.MODEL_TO_PROD]
+    assert [step for step in FLOW if branches(step)] == [
+        Step.TRAIN_COMPARE,
+        Step.CHECK_DRIFT,
+        Step.NEEDS_APPROVAL,
+        Step.MODEL_TO_PROD,
+    ]
 
 
 def test_a_step_reads_only_steps_that_may_have_run_before_it() -> None:
@@ -423,7 +439,7 @@ def test_tags_in_the_registry_that_are_not_this_runs_doing_are_not_believed(star
 @pytest.mark.parametrize(
     ("conf", "expected"),
     [
-        ({}, "no drift in 4 checks on 2,000 rows; champion v1 stays, nothing was trained."),
+        ({}, "no drift in 3 columns on 2,000 rows; champion v1 stays, nothing was trained."),
         ({"force_retrain": True}, "retrain forced; "),
     ],
 )
@@ -441,4 +457,4 @@ def _until(world: World, run: Run, last: Step) -> dict[Step, Mapping[str, Any]]:
         earlier = {other: results[other].data for other in TASKS[step].reads if other in results}
         results[step] = TASKS[step].run(run, world.ports, earlier)
         step = FLOW[step][results[step].outcome]
-    return {other: results[other].data for other in TASKS[last].reads}
+    return {other: results[other].data for other in TASKS[last].reads if other in results}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -82,6 +83,10 @@ class AirflowClient:
         tasks = self._call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
         ended = sorted(tasks, key=lambda task: task["end_date"] or "9")
         return [TaskState(task["task_id"], task["state"], task["duration"], task["try_number"]) for task in ended]
+
+    def answer_page(self, dag: str, run_id: str, task: str) -> str:
+        """Where a person answers what a task asks."""
+        return f"{self._url}/dags/{dag}/runs/{quote(run_id, safe=':+')}/tasks/{task}/required_actions"
 
     def failure(self, dag: str, run_id: str) -> str:
         """The failed task of a run and the last lines of its log."""

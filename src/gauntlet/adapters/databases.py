@@ -57,8 +57,8 @@ def ensure(superuser_url: str, passwords: Mapping[str, str]) -> None:
                 _grant(conn, database)
 
 
-def migrate(owner_url: str) -> None:
-    """Run every migration that is missing, in one transaction, as the owner of the database.
+def migrate(owner_url: str, revision: str = "head") -> None:
+    """Run every migration that is missing up to a revision, in one transaction, as the owner of the database.
 
     Does nothing on an up-to-date database; of two calls at once one waits for the other. Raises ServiceAway when
     Postgres does not answer.
@@ -67,7 +67,7 @@ def migrate(owner_url: str) -> None:
         conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
         config = _alembic()
         config.attributes["connection"] = conn
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def revisions(url: str) -> tuple[str | None, str]:

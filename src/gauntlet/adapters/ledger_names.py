@@ -9,6 +9,8 @@ OBJECTS = """
     union select snapshot_uri from ledger.drift_report
     union select text #>> '{}' from ledger.decision, jsonb_path_query(evidence, '$.**') as text
           where jsonb_typeof(text) = 'string'
+    union select text #>> '{}' from ledger.production_event, jsonb_path_query(evidence, '$.**') as text
+          where jsonb_typeof(text) = 'string'
     union select text #>> '{}' from ledger.drift_report, jsonb_path_query(report, '$.**') as text
           where jsonb_typeof(text) = 'string'
 """

@@ -25,6 +25,7 @@ STAGES = {Alias.PRODUCTION: "Production", Alias.STAGING: "Staging"}
 """MLflow's deprecated stage for an alias; `previous` never had one."""
 
 ARCHIVED = "Archived"
+PARAGRAPH = "\n\n"
 
 
 class MlflowRegistry:
@@ -99,6 +100,16 @@ class MlflowRegistry:
                 _drop(client, model, alias, stage)
             else:
                 _point(client, model, alias, stage, version)
+
+    def annotate(self, version: Version, markdown: str) -> None:
+        """Put Markdown below the first paragraph of a version's description, instead of what stood there."""
+        number = str(version.version)
+        with self._server.asked() as client:
+            found = _or_none(client.get_model_version, version.model, number)
+            if found is None:
+                raise StoreError(f"what is described must be in the registry; {version.model} v{number} is not.")
+            first, _, _ = (found.description or "").partition(PARAGRAPH)
+            client.update_model_version(version.model, number, PARAGRAPH.join(filter(None, [first, markdown])))
 
     def _download(self, uri: str) -> bytes | None:
         try:

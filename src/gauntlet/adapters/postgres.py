@@ -13,7 +13,7 @@ import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
 
-from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.ports import ServiceAway, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,14 @@ class Database:
 
     def _attempt(self, work: Callable[[Cursor], T]) -> T:
         connection = self._kept()
-        with connection, connection.cursor() as cursor:
-            return work(cursor)
+        try:
+            with connection, connection.cursor() as cursor:
+                return work(cursor)
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn) as error:
+            raise StoreError(
+                f"The tables at {self._address} must be those that this code knows; found: "
+                f"{error.diag.message_primary}. Bring them up to date: gauntlet up (containers: docker compose up -d)."
+            ) from error
 
     def _kept(self) -> Connection:
         # A forked child must not speak on its parent's connection; psycopg2 leaves that one open when it is dropped.

@@ -28,7 +28,11 @@ TEXTS = {
     "mlflow": (("public", "model_version_tags", "value"), ("public", "params", "value"), ("public", "tags", "value")),
 }  # fmt: skip
 JSONS = {
-    "gauntlet": (("ledger", "drift_report", "report"), ("ledger", "decision", "evidence")),
+    "gauntlet": (
+        ("ledger", "drift_report", "report"),
+        ("ledger", "decision", "evidence"),
+        ("ledger", "production_event", "evidence"),
+    ),
     "airflow": (("public", "xcom", "value"),),  # what a run that was under way hands on to its next tasks
 }
 

@@ -16,6 +16,7 @@ class Pipeline:
     """What the DAG file needs to know of one spec."""
 
     dag_id: str
+    watch_id: str
     spec: str
     title: str
     schedule: str | None
@@ -28,7 +29,7 @@ def load_specs(settings: Settings) -> tuple[dict[str, Spec], list[SpecError]]:
     bad: list[SpecError] = []
     for path in sorted(settings.specs_dir.glob("*.toml")):
         try:
-            good[path.stem] = _read(path)
+            good[path.stem] = read_spec(path)
         except SpecError as error:
             bad.append(error)
     return good, bad
@@ -41,7 +42,7 @@ def load_spec(settings: Settings, name: str | None) -> Spec:
     if path.parent != settings.specs_dir or not path.is_file():
         known = ", ".join(sorted(other.stem for other in settings.specs_dir.glob("*.toml"))) or "none"
         raise SettingsError([f"A spec must be a file in {settings.specs_dir}; got {name!r}. There are: {known}."])
-    return _read(path)
+    return read_spec(path)
 
 
 def pipelines() -> list[Pipeline]:
@@ -49,7 +50,14 @@ def pipelines() -> list[Pipeline]:
     settings = load_settings()
     good, _ = load_specs(settings)
     return [
-        Pipeline(dag_id(settings, name), name, spec.title, spec.schedule or None, len(spec.variables))
+        Pipeline(
+            dag_id=dag_id(settings, name),
+            watch_id=watch_id(settings, name),
+            spec=name,
+            title=spec.title,
+            schedule=spec.schedule or None,
+            columns=len(spec.variables),
+        )
         for name, spec in good.items()
     ]
 
@@ -64,6 +72,11 @@ def dag_id(settings: Settings, spec: str) -> str:
     return "main_pipeline" if spec == settings.default_spec else f"main_pipeline__{spec}"
 
 
+def watch_id(settings: Settings, spec: str) -> str:
+    """Return the DAG that watches a spec: watch_production for the default one, watch_production__NAME for others."""
+    return "watch_production" if spec == settings.default_spec else f"watch_production__{spec}"
+
+
 def names(settings: Settings, spec: str) -> Names:
     """Return what a spec is called in MLflow."""
     suffix = "" if spec == settings.default_spec else f"-{spec}"
@@ -76,7 +89,8 @@ def run_key(dag: str, run_id: str) -> str:
     return f"{dag}/{run_id}"
 
 
-def _read(path: Path) -> Spec:
+def read_spec(path: Path) -> Spec:
+    """Return the spec in a file; raise SpecError with every error, also when there is no such file."""
     try:
         text = path.read_bytes()
     except OSError as error:

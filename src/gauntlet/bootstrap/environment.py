@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -13,7 +14,7 @@ from gauntlet.compose import environment as compose
 from gauntlet.embedded.config import StackConfig, load_config
 from gauntlet.embedded.environment import SERVICE, variables
 from gauntlet.embedded.layout import Layout
-from gauntlet.embedded.secrets import load_or_create
+from gauntlet.embedded.secrets import load_given, load_or_create
 from gauntlet.settings import Settings, SettingsError
 
 EMBEDDED, COMPOSE = "embedded", "compose"
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 # what the embedded stack hands on to its services as it is
 _SERVICE_SETTINGS = (
     "default_spec", "ab_pool_share", "experiment_name", "comparison_name", "mlflow_log", "drift_rule",
-    "ks_pvalue_threshold", "psi_threshold", "promotion_rule", "training_threads",
+    "ks_pvalue_threshold", "psi_threshold", "promotion_rule", "auto_rollback", "training_threads",
+    "require_approval", "approval_timeout_hours",
 )  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     kept = {} if SERVICE in own else {"GAUNTLET_STACK": _form(own, config)}
     stack = kept.get("GAUNTLET_STACK")
     if stack == EMBEDDED and config is not None:
-        kept |= config.settings()
+        kept |= config.settings() | load_given(home)
     settings = Settings.from_env({**kept, **own, **_addresses(stack, own, config)})
     paths = {"gauntlet_home": home, "specs_dir": ROOT / settings.specs_dir}
     if settings.data_file is not None:
@@ -45,9 +47,24 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return settings.model_copy(update=paths)
 
 
+def settings_of(names: Iterable[str]) -> Settings:
+    """Return the settings with only these as they are set, whatever is wrong with others."""
+    own = _own(os.environ)
+    settings = Settings.from_env({name.upper(): own[name.upper()] for name in names if name.upper() in own})
+    return settings.model_copy(update={"specs_dir": ROOT / settings.specs_dir})
+
+
 def inside_a_service() -> bool:
     """Say whether this process runs in a container or a process of the stack, which cannot start or stop the stack."""
     return SERVICE in os.environ
+
+
+def person() -> str:
+    """Return the name of the user who runs this process; a number where the system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def stack_form() -> str:
@@ -84,6 +101,8 @@ def host_variables() -> dict[str, str]:
 def stack_config(settings: Settings) -> StackConfig:
     """Return the embedded stack's configuration."""
     shared = {name.upper(): str(getattr(settings, name)) for name in _SERVICE_SETTINGS}
+    if settings.mlflow_page_url is not None:
+        shared["MLFLOW_PAGE_URL"] = settings.mlflow_page_url
     if settings.data_file is not None:
         if not settings.data_file.is_file():
             raise SettingsError([f"DATA_FILE must name a CSV or parquet file; found none at {settings.data_file}."])
@@ -99,6 +118,11 @@ def stack_config(settings: Settings) -> StackConfig:
         specs_dir=settings.specs_dir,
         service_variables=shared,
     )
+
+
+def given_secrets(settings: Settings) -> dict[str, str]:
+    """Return the secret settings that the embedded stack hands on to Airflow's services."""
+    return {} if settings.notify_urls is None else {"NOTIFY_URLS": settings.secret("notify_urls")}
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -9,6 +9,7 @@ from gauntlet.bootstrap.catalogue import load_specs, names
 from gauntlet.bootstrap.environment import (
     COMPOSE,
     ROOT,
+    given_secrets,
     host_variables,
     ignored_addresses,
     inside_a_service,
@@ -92,7 +93,8 @@ class EmbeddedStack:
         from gauntlet.adapters import databases
         from gauntlet.embedded import stack
 
-        stack.up(stack_config(load_settings()), databases=databases, say=say)
+        settings = load_settings()
+        stack.up(stack_config(settings), databases=databases, say=say, given=given_secrets(settings))
 
     def stop(self, say: Say) -> None:
         """Stop the services."""

@@ -7,6 +7,7 @@ import importlib.metadata
 import logging
 import subprocess
 import time
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,17 @@ from gauntlet.domain.errors import Final
 from gauntlet.jobs.flow import FLOW, Step, branches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gauntlet.adapters.ledger import PostgresLedger
     from gauntlet.adapters.local_store import LocalStore
     from gauntlet.adapters.router_client import RouterClient
     from gauntlet.adapters.s3_store import S3Store
     from gauntlet.jobs.acts import Conductor
+    from gauntlet.jobs.ledger_records import Freeze
+    from gauntlet.jobs.people import Notifier
     from gauntlet.jobs.ports import Production
-    from gauntlet.jobs.run import Ports, Run
+    from gauntlet.jobs.run import Ports, Results, Run
     from gauntlet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,22 +35,37 @@ log = logging.getLogger(__name__)
 
 def run_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
     """Run one step inside an Airflow task: its data for the next steps, or the task id that a branch chooses."""
-    from airflow.sdk.exceptions import AirflowFailException
+    from gauntlet.jobs.pipeline import TASKS
 
+    with final_errors():
+        given = step_input(step, spec, context)
+        began = time.monotonic()
+        result = TASKS[step].run(*given)
+        log.info("the work of %s took %.3f s", step, time.monotonic() - began)
+    return str(FLOW[step][result.outcome]) if branches(step) else dict(result.data)
+
+
+def step_input(step: Step, spec: str, context: Mapping[str, Any]) -> tuple[Run, Ports, Results]:
+    """Return what a step is given inside an Airflow task."""
     from gauntlet.jobs.pipeline import TASKS
 
     settings = load_settings()
-    task_instance, dag_run = context["ti"], context["dag_run"]
+    dag_run = context["dag_run"]
+    run = make_run(settings, spec, run_key(dag_run.dag_id, dag_run.run_id), dict(context["params"]))
+    earlier = {other: context["ti"].xcom_pull(task_ids=str(other)) for other in TASKS[step].reads}
+    given = {other: data for other, data in earlier.items() if data is not None}
+    return run, make_ports(settings), given
+
+
+@contextmanager
+def final_errors() -> Iterator[None]:
+    """Tell Airflow of an error that trying again would not mend."""
+    from airflow.sdk.exceptions import AirflowFailException
+
     try:
-        run = make_run(settings, spec, run_key(dag_run.dag_id, dag_run.run_id), dict(context["params"]))
-        earlier = {other: task_instance.xcom_pull(task_ids=str(other)) for other in TASKS[step].reads}
-        given = {other: data for other, data in earlier.items() if data is not None}
-        began = time.monotonic()
-        result = TASKS[step].run(run, make_ports(settings), given)
-        log.info("the work of %s took %.3f s", step, time.monotonic() - began)
+        yield
     except Final as error:
-        raise AirflowFailException(str(error)) from error  # trying again would not help
-    return str(FLOW[step][result.outcome]) if branches(step) else dict(result.data)
+        raise AirflowFailException(str(error)) from error
 
 
 def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, Any]) -> Run:
@@ -55,12 +73,12 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
     from numpy.random import default_rng
 
     from gauntlet.domain.drift import DriftPolicy, DriftRule
-    from gauntlet.domain.promotion import PromotionPolicy, PromotionRule
+    from gauntlet.domain.promotion_policy import SPEC_KEYS, PromotionPolicy, PromotionRule
     from gauntlet.jobs.run import Run
 
     spec = load_spec(settings, spec_name)
     own = spec.thresholds.model_dump(exclude_none=True)
-    test = {name: own[name] for name in ("min_rows", "mde") if name in own}
+    test = {name: own[name] for name in SPEC_KEYS if name in own}
     return Run(
         key=key,
         spec=spec,
@@ -69,8 +87,9 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
             rule=DriftRule(settings.drift_rule),
             ks_pvalue=own.get("ks_pvalue", settings.ks_pvalue_threshold),
             psi=own.get("psi", settings.psi_threshold),
+            overrides=spec.drift,
         ),
-        promotion_policy=PromotionPolicy(rule=PromotionRule(settings.promotion_rule), **test),
+        promotion_policy=PromotionPolicy(rule=PromotionRule(settings.promotion_rule), metric=spec.metric, **test),
         force_retrain=bool(params.get("force_retrain", False)),
         simulate_drift=int(params.get("simulate_drift", 0)),
         log_details=settings.mlflow_log,
@@ -78,6 +97,10 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
         code_version=code_version(),
         decided_by=f"airflow {key}",
         rng=default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])),
+        require_approval=settings.require_approval,
+        approval_hours=settings.approval_timeout_hours,
+        mlflow_page=(settings.mlflow_page_url or settings.mlflow_tracking_uri or "").rstrip("/"),
+        clock=time.perf_counter,
     )
 
 
@@ -97,7 +120,16 @@ def make_ports(settings: Settings) -> Ports:
         registry=MlflowRegistry(str(settings.mlflow_tracking_uri)),
         tracking=MlflowTracking(str(settings.mlflow_tracking_uri)),
         ledger=PostgresLedger(database_url(settings)),
+        notifier=notifier(settings),
     )
+
+
+def notifier(settings: Settings) -> Notifier:
+    """Return what tells people; nobody is told where no URL is set."""
+    from gauntlet.adapters.notifications import AppriseNotifier
+    from gauntlet.jobs.people import NoNotifier
+
+    return NoNotifier() if settings.notify_urls is None else AppriseNotifier(settings.secret("notify_urls"))
 
 
 def object_store(settings: Settings, uri: str | None = None) -> LocalStore | S3Store:
@@ -137,6 +169,11 @@ def ledger(settings: Settings) -> PostgresLedger:
 def champions(settings: Settings) -> Mapping[str, Production]:
     """Return what is in production, by spec."""
     return ledger(settings).champions()
+
+
+def freezes(settings: Settings) -> Mapping[str, Freeze]:
+    """Return the specs that are frozen."""
+    return ledger(settings).freezes()
 
 
 def router(settings: Settings) -> RouterClient:

@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from gauntlet.cli import doctor, ledger, runs, stack, traffic, upkeep
+from gauntlet.cli import decide, doctor, drift, ledger, rollback, runs, stack, traffic, upkeep, watch
 from gauntlet.cli.errors import shown
 
 
@@ -18,8 +18,8 @@ def cli() -> None:
 
 for command in (
     stack.up, stack.down, stack.status, stack.logs, stack.migrate, doctor.doctor, traffic.traffic, runs.run,
-    runs.demo, ledger.history,
-    upkeep.backup, upkeep.restore, upkeep.prune,
+    runs.demo, ledger.history, ledger.production, ledger.explain, rollback.rollback, rollback.freeze, rollback.unfreeze,
+    watch.watch, decide.decide, drift.drift, upkeep.backup, upkeep.restore, upkeep.prune,
 ):  # fmt: skip
     cli.add_command(command)
 

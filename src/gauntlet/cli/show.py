@@ -1,6 +1,7 @@
 """Progress and figures as people read them."""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -30,3 +31,13 @@ def percent(effect: float | None) -> str:
 def percent_interval(interval: tuple[float, float] | None) -> str:
     """An interval of relative effects; "-" for none."""
     return "-" if interval is None else f"{interval[0]:+.1%} to {interval[1]:+.1%}"
+
+
+def version(number: int | None) -> str:
+    """A version's number; "-" for none."""
+    return "-" if number is None else f"v{number}"
+
+
+def moment(at: datetime) -> str:
+    """A time to the second, by UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -75,6 +75,17 @@ def _champions(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
+def _freezes(settings: Settings) -> dict[str, dict[str, str]]:
+    return {
+        spec: {
+            "since": freeze.since.isoformat(timespec="seconds"),
+            "reason": freeze.reason,
+            "decided_by": freeze.decided_by,
+        }
+        for spec, freeze in bootstrap.freezes(settings).items()
+    }
+
+
 def _show_json(settings: Settings) -> bool:
     services = bootstrap.stack().status()
     body = {
@@ -82,6 +93,7 @@ def _show_json(settings: Settings) -> bool:
             name: {"healthy": each.healthy, "url": each.url, "pid": each.pid} for name, each in services.items()
         },
         "champions": _champions(settings) if _has_ledger(services) else {},
+        "frozen": _freezes(settings) if _has_ledger(services) else {},
     }
     click.echo(json.dumps(body, indent=2))
     return all(each.healthy for each in services.values())
@@ -108,6 +120,9 @@ def _show(settings: Settings) -> bool:
         click.echo(f"  champion of {spec}: {champion['model']} v{champion['version']}, since {since}")
     if not champions and ledger_up:
         click.echo("  no champion yet: `gauntlet run` trains the first model")
+    for spec, freeze in (_freezes(settings) if ledger_up else {}).items():
+        since = freeze["since"].replace("T", " ")
+        click.echo(f"  {spec} is frozen, since {since} by {freeze['decided_by']}: {freeze['reason']}")
     _say_login(any(each.healthy for each in services.values()))
     return all(each.healthy for each in services.values())
 

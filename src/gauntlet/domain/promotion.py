@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
-from scipy import stats
-
 from gauntlet.domain.comparison import Comparison
+from gauntlet.domain.guardrails import Guardrail, guardrails
+from gauntlet.domain.promotion_policy import PolicyError, PromotionPolicy, PromotionRule
 from gauntlet.domain.verdict import Verdict
 from gauntlet.domain.wording import METRIC_NAMES, percent, signed_percent
 
-
-class PromotionRule(StrEnum):
-    """PAIRED: an interval of the effect on the same rows; ORIGINAL: the lower mean loss of two arms."""
-
-    PAIRED = "paired"
-    ORIGINAL = "original"
-
-
-@dataclass(frozen=True)
-class PromotionPolicy:
-    """When a challenger is promoted.
-
-    `alpha` is the one-sided chance of promoting an equal one; `mde` the smallest relative gain worth finding; `power`
-    the chance to find it with the rows that a decision says are needed.
-    """
-
-    rule: PromotionRule = PromotionRule.PAIRED
-    alpha: float = 0.025
-    mde: float = 0.05
-    min_rows: int = 1000
-    power: float = 0.8
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the policy as JSON values."""
-        return {**asdict(self), "rule": str(self.rule)}
-
-    def sha256(self) -> str:
-        """Return the hash of the policy's canonical JSON (sorted keys, no spaces), in hexadecimal."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+__all__ = [
+    "Decision", "Guardrail", "PolicyError", "PromotionPolicy", "PromotionRule", "decide", "rows_needed",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict with its reason; `interval` holds the effect at 1 - 2 alpha, `rows_needed` reach the policy's power."""
+    """A verdict with its reason.
+
+    `interval` holds the effect at the policy's level; `rows_needed` reach the policy's power to find a gain of its
+    `mde`, and `detectable` is the least relative gain that these rows find with that power.
+    """
 
     verdict: Verdict
     reason: str
@@ -57,6 +32,8 @@ class Decision:
     interval: tuple[float, float] | None
     rows: int
     rows_needed: int | None
+    guardrails: tuple[Guardrail, ...] = ()
+    detectable: float | None = None
 
     @classmethod
     def first_model(cls) -> Decision:
@@ -66,14 +43,26 @@ class Decision:
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as JSON values."""
         interval = None if self.interval is None else list(self.interval)
-        return {**asdict(self), "verdict": str(self.verdict), "interval": interval}
+        rails = [asdict(each) for each in self.guardrails]
+        return {**asdict(self), "verdict": str(self.verdict), "interval": interval, "guardrails": rails}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Decision:
-        """Return the decision that `to_dict` wrote."""
+        """Return the decision that `to_dict` wrote, also one from before guardrails."""
         low_high = values["interval"]
         interval = None if low_high is None else (float(low_high[0]), float(low_high[1]))
-        return cls(**{**values, "verdict": Verdict(values["verdict"]), "interval": interval})
+        rails = tuple(Guardrail(**each) for each in values.get("guardrails", ()))
+        return cls(**{**values, "verdict": Verdict(values["verdict"]), "interval": interval, "guardrails": rails})
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The effect that a rule judges, with its interval, in numbers and in words."""
+
+    effect: float
+    low: float
+    high: float
+    words: str
 
 
 def decide(comparison: Comparison, policy: PromotionPolicy) -> Decision:
@@ -81,56 +70,91 @@ def decide(comparison: Comparison, policy: PromotionPolicy) -> Decision:
 
     Raises ValueError when the comparison is not of the kind that the policy's rule judges.
     """
-    if comparison.paired is not (policy.rule is PromotionRule.PAIRED):
+    if comparison.paired is not policy.rule.paired:
         kind = "a paired" if comparison.paired else "an unpaired"
         raise ValueError(f"the rule {policy.rule} must be given its own comparison; got {kind} one. Compare anew.")
     problems = _problems(comparison, policy)
     if problems:
-        return Decision(Verdict.INVALID, "; ".join(problems), None, None, _rows(comparison), None)
-    if comparison.effect is None:
-        return _flawless_champion(comparison)
-    return _by_interval(comparison, policy) if comparison.paired else _by_lower_loss(comparison)
+        return Decision(Verdict.INVALID, "; ".join(problems), None, None, comparison.rows, None)
+    if policy.rule is PromotionRule.ORIGINAL:
+        return _flawless_champion(comparison) if comparison.effect is None else _by_lower_loss(comparison)
+    if policy.rule is PromotionRule.NON_INFERIORITY:
+        return _by_margin(comparison, policy)
+    return _flawless_champion(comparison) if comparison.effect is None else _by_interval(comparison, policy)
 
 
 def _by_interval(comparison: Comparison, policy: PromotionPolicy) -> Decision:
     """Judge r with bounds r -+ z * se: PROMOTE if all below 0, KEEP if all above -mde, else INCONCLUSIVE."""
-    effect, spread = comparison.effect or 0.0, comparison.spread or 0.0
-    z = float(stats.norm.ppf(1 - policy.alpha))
-    margin = z * spread / math.sqrt(comparison.rows_champion)
-    low, high = effect - margin, effect + margin
+    spread = comparison.spread or 0.0
+    shown = _shown(comparison, policy, comparison.effect or 0.0, spread, "champion", comparison.degrees)
     needed = rows_needed(spread, policy)
-    level = f"{100 * (1 - 2 * policy.alpha):g} %"
-    numbers = (
-        f"challenger's {_difference(comparison)} ({level} interval {signed_percent(low)} to {signed_percent(high)}) "
-        f"on {comparison.rows_champion:,} paired rows"
-    )
-    if high < 0:
-        verdict, reason = Verdict.PROMOTE, numbers
-    elif low > -policy.mde:
-        verdict, reason = Verdict.KEEP, f"{numbers}: a gain of {100 * policy.mde:g} % is excluded"
+    if shown.high < 0:
+        verdict, reason = Verdict.PROMOTE, shown.words
+    elif shown.low > -policy.mde:
+        verdict, reason = Verdict.KEEP, f"{shown.words}: a gain of {100 * policy.mde:g} % is excluded"
     else:
         verdict = Verdict.INCONCLUSIVE
-        reason = f"{numbers}: neither a gain nor its absence is shown, which takes about {needed:,} rows"
-    return Decision(verdict, reason, effect, (low, high), comparison.rows_champion, needed)
+        reason = f"{shown.words}: neither a gain nor its absence is shown, which takes about {needed:,} rows"
+    return _guarded(verdict, reason, comparison, policy, shown, needed, spread)
+
+
+def _by_margin(comparison: Comparison, policy: PromotionPolicy) -> Decision:
+    """Judge r against the anchor: PROMOTE if its interval is below the margin, KEEP if above, else INCONCLUSIVE."""
+    anchor, other = comparison.anchor, "champion" if comparison.anchor is None else "anchor"
+    effect, spread = (comparison.effect, comparison.spread) if anchor is None else (anchor.effect, anchor.spread)
+    if effect is None:
+        return _flawless_champion(comparison, other)
+    shown = _shown(comparison, policy, effect, spread or 0.0, other, None)
+    needed = rows_needed(spread or 0.0, policy)
+    margin = f"{100 * policy.margin:g} %"
+    if shown.high < policy.margin:
+        verdict, reason = Verdict.PROMOTE, f"{shown.words}: a loss of {margin} is excluded"
+    elif shown.low > policy.margin:
+        verdict, reason = Verdict.KEEP, f"{shown.words}: a loss of more than {margin} is shown"
+    else:
+        verdict = Verdict.INCONCLUSIVE
+        reason = f"{shown.words}: a loss of {margin} is not excluded, which takes about {needed:,} rows"
+    return _guarded(verdict, reason, comparison, policy, shown, needed, spread or 0.0)
+
+
+def _guarded(
+    verdict: Verdict,
+    reason: str,
+    comparison: Comparison,
+    policy: PromotionPolicy,
+    shown: _Shown,
+    needed: int,
+    spread: float,
+) -> Decision:
+    """Turn PROMOTE into KEEP where a guardrail fails, and name those that do."""
+    rails = guardrails(comparison, policy)
+    failed = "; ".join(f"{each.name}: {each.reason}" for each in rails if not each.passed)
+    if failed:
+        reason = f"{reason}{', but' if verdict is Verdict.PROMOTE else '; and'} a guardrail fails: {failed}"
+        verdict = Verdict.KEEP if verdict is Verdict.PROMOTE else verdict
+    detectable = policy.effort() * spread / math.sqrt(comparison.rows)
+    interval = shown.low, shown.high
+    return Decision(verdict, reason, shown.effect, interval, comparison.rows, needed, rails, detectable)
 
 
 def _by_lower_loss(comparison: Comparison) -> Decision:
     effect = comparison.effect or 0.0
     reason = (
-        f"challenger's {_difference(comparison)}, on {comparison.rows_challenger:,} rows of its own "
+        f"challenger's {_difference(comparison, effect)}, on {comparison.rows_challenger:,} rows of its own "
         f"against the champion's {comparison.rows_champion:,}"
     )
     verdict = Verdict.PROMOTE if effect < 0 else Verdict.KEEP
-    return Decision(verdict, reason, effect, None, _rows(comparison), None)
+    return Decision(verdict, reason, effect, None, comparison.rows, None)
 
 
 def rows_needed(spread: float, policy: PromotionPolicy) -> int:
-    """Return the paired rows that find a gain of `mde` with the policy's power, at least its `min_rows`.
+    """Return the rows that find a gain of `mde` with the policy's power, at least its `min_rows`.
 
-    n = ((z_alpha + z_power) * spread / mde)^2, with the spread of a `Comparison`.
+    n = ((z_alpha + z_power) * spread / mde)^2, with the spread of a `Comparison`; under non-inferiority the margin
+    stands for the mde: what it takes to pass an equal model.
     """
-    z = float(stats.norm.ppf(1 - policy.alpha) + stats.norm.ppf(policy.power))
-    return max(policy.min_rows, math.ceil((z * spread / policy.mde) ** 2))
+    least = policy.margin if policy.rule is PromotionRule.NON_INFERIORITY else policy.mde
+    return max(policy.min_rows, math.ceil((policy.effort() * spread / least) ** 2))
 
 
 def _problems(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
@@ -139,38 +163,69 @@ def _problems(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
     missing = {
         "labels": comparison.missing_labels,
         "predictions of the champion": comparison.missing_champion,
-        "predictions of the challenger": comparison.missing_challenger,
+        "predictions of the anchor": comparison.missing_anchor,
     }
+    if policy.rule is PromotionRule.ORIGINAL:  # it has no champion's prediction to score instead
+        missing["predictions of the challenger"] = comparison.missing_challenger
     named = [f"{count:,} {what}" for what, count in missing.items() if count]
     if named:
         problems.append(f"every row must have its label and predictions; {', '.join(named)} are missing or infinite")
     if comparison.duplicate_ids:
         problems.append(f"every row must count once; {comparison.duplicate_ids:,} rows repeat the id of another")
-    rows, needed = comparison.rows_champion, max(policy.min_rows, 2)  # one row has no spread
-    if comparison.paired and rows < needed:
-        dropped = f" after {comparison.trained_rows:,} training rows were dropped" if comparison.trained_rows else ""
-        problems.append(f"the test needs {needed:,} rows; there are {rows:,}{dropped}")
-    if not comparison.paired and not (rows and comparison.rows_challenger):
-        problems.append(f"each arm needs rows; there are {rows:,} and {comparison.rows_challenger:,}")
+    return problems + (_paired_rows if comparison.paired else _arm_rows)(comparison, policy)
+
+
+def _paired_rows(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
+    rows, needed = comparison.rows, max(policy.min_rows, 2)  # one row has no spread
+    if rows >= needed:
+        return []
+    return [f"the test needs {needed:,} rows; there are {rows:,}{_dropped(comparison)}"]
+
+
+def _arm_rows(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
+    a, b = comparison.rows_champion, comparison.rows_challenger
+    if not (a and b):
+        return [f"each arm needs rows; there are {a:,} and {b:,}"]
+    if policy.rule is PromotionRule.ORIGINAL:
+        return []
+    problems = []
+    if comparison.rows < policy.min_rows or min(a, b) < policy.segment_rows:
+        needed = f"{policy.min_rows:,} rows, {policy.segment_rows:,} in each arm"
+        problems.append(f"the test needs {needed}; there are {a:,} and {b:,}{_dropped(comparison)}")
+    if comparison.sample_ratio is not None and comparison.sample_ratio < policy.sample_ratio:
+        found = f"{a:,} and {b:,} (p = {comparison.sample_ratio:.1e})"
+        problems.append(f"the arms must have the sizes that their shares say; they have {found}")
     return problems
 
 
-def _flawless_champion(comparison: Comparison) -> Decision:
+def _dropped(comparison: Comparison) -> str:
+    return f" after {comparison.trained_rows:,} training rows were dropped" if comparison.trained_rows else ""
+
+
+def _flawless_champion(comparison: Comparison, other: str = "champion") -> Decision:
     name = METRIC_NAMES[comparison.metric]
     reason = (
-        f"the champion's {name} is 0 and cannot be beaten; the challenger's is {comparison.challenger_loss:.4g} "
+        f"the {other}'s {name} is 0 and cannot be beaten; the challenger's is {comparison.challenger_loss:.4g} "
         f"on {comparison.rows_challenger:,} rows"
     )
-    return Decision(Verdict.KEEP, reason, None, None, _rows(comparison), None)
+    return Decision(Verdict.KEEP, reason, None, None, comparison.rows, None)
 
 
-def _difference(comparison: Comparison) -> str:
-    effect, name = comparison.effect or 0.0, METRIC_NAMES[comparison.metric]
+def _shown(
+    comparison: Comparison, policy: PromotionPolicy, effect: float, spread: float, other: str, degrees: float | None
+) -> _Shown:
+    margin = policy.critical(degrees) * spread / math.sqrt(comparison.rows)
+    low, high = effect - margin, effect + margin
+    a, b = comparison.rows_champion, comparison.rows_challenger
+    rows = f"{a:,} paired rows" if comparison.paired else f"{b:,} rows of its own against the champion's {a:,}"
+    interval = f"{100 * policy.level:.3g} % interval {signed_percent(low)} to {signed_percent(high)}"
+    words = f"challenger's {_difference(comparison, effect, other)} ({interval}) on {rows}"
+    return _Shown(effect, low, high, words)
+
+
+def _difference(comparison: Comparison, effect: float, other: str = "champion") -> str:
+    name = METRIC_NAMES[comparison.metric]
+    than = "" if other == "champion" else f" than the {other}'s"
     if effect == 0:
-        return f"{name} equals the champion's"
-    return f"{name} is {percent(abs(effect))} {'lower' if effect < 0 else 'higher'}"
-
-
-def _rows(comparison: Comparison) -> int:
-    """Count each row once: the paired ones, or those of both arms."""
-    return comparison.rows_champion if comparison.paired else comparison.rows_champion + comparison.rows_challenger
+        return f"{name} equals the {other}'s"
+    return f"{name} is {percent(abs(effect))} {'lower' if effect < 0 else 'higher'}{than}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +88,17 @@ def check(frame: pd.DataFrame, spec: Spec) -> CheckedRows:
 
 def require_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
     """Raise RowsError when columns are missing or doubled."""
-    missing = [column for column in columns if column not in frame.columns]
+    require_names(list(frame.columns), columns)
+
+
+def require_names(names: Sequence[str], columns: tuple[str, ...]) -> None:
+    """Raise RowsError when columns are missing or doubled among a table's names."""
+    missing = [column for column in columns if column not in names]
     if missing:
         raise RowsError(
             f"every column of the spec must be there; missing: {', '.join(missing)}. Serve them, or change the spec."
         )
-    doubled = [column for column in columns if list(frame.columns).count(column) > 1]
+    doubled = [column for column in columns if names.count(column) > 1]
     if doubled:
         raise RowsError(f"column names must differ; doubled: {', '.join(doubled)}. Rename or drop the others.")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from gauntlet.domain.errors import Final
 from gauntlet.domain.spec_rules import BUILT_IN_CANDIDATES, METRICS, Task, broken_rules, did_you_mean, sentence
 
-__all__ = ["BUILT_IN_CANDIDATES", "METRICS", "Range", "Spec", "SpecError", "Task", "Thresholds"]
+__all__ = ["BUILT_IN_CANDIDATES", "METRICS", "ColumnDrift", "Range", "Spec", "SpecError", "Task", "Thresholds"]
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Share = Annotated[float, Strict(), Field(gt=0, lt=1)]
@@ -50,6 +50,25 @@ class Thresholds(_Part):
     psi: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
     min_rows: Annotated[int, Strict(), Field(ge=2)] | None = None
     mde: Share | None = None
+    margin: Share | None = None
+    segment_loss: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] | None = None
+    bias: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    latency_floor: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class ColumnDrift(_Part):
+    """What one column's drift is judged by otherwise than the rest; None = as the rest.
+
+    `distance`: least KS distance of a numeric column; `psi`: least PSI, which then decides for a numeric column too;
+    `nulls`: least change in the share of missing values; `unseen`: least share of categories unseen, of values of a
+    wrong type.
+    """
+
+    ignore: Annotated[bool, Strict()] = False
+    distance: Share | None = None
+    psi: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    nulls: Share | None = None
+    unseen: Share | None = None
 
 
 class Spec(_Part):
@@ -70,6 +89,7 @@ class Spec(_Part):
     numeric: dict[Text, Range] = {}
     categorical: dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     thresholds: Thresholds = Thresholds()
+    drift: dict[Text, ColumnDrift] = {}
 
     @classmethod
     def parse(cls, name: str, text: str | bytes) -> Spec:
@@ -161,7 +181,7 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "greater_than_equal": ("must be at least {ge:g}", "Raise it."),
     "less_than": ("must be less than {lt:g}", "Lower it."),
 }
-_PARTS: Mapping[str, type[BaseModel]] = {"numeric": Range, "thresholds": Thresholds}
+_PARTS: Mapping[str, type[BaseModel]] = {"numeric": Range, "thresholds": Thresholds, "drift": ColumnDrift}
 
 
 def _readable(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -65,6 +65,7 @@ def broken_rules(name: str, raw: Mapping[str, Any]) -> list[Error]:
         *_metric(raw),
         *_segments(columns, raw),
         *_candidates(raw),
+        *_drift(columns, raw),
     ]
 
 
@@ -211,3 +212,14 @@ def _candidates(raw: Mapping[str, Any]) -> Iterator[Error]:
             rule = f"a candidate must be built in for a {task or 'task'}, or package.module:factory"
             remedy = did_you_mean(candidate, _known(BUILT_IN_CANDIDATES, task))
             yield "candidates", sentence(rule, f'"{candidate}"', remedy)
+
+
+def _drift(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
+    tables = raw.get("drift")
+    for column, own in tables.items() if isinstance(tables, dict) else ():
+        if column not in columns.all:
+            remedy = did_you_mean(column, columns.all)
+            yield f"drift.{column}", sentence("must name a numeric or categorical column", f'"{column}"', remedy)
+        elif isinstance(own, dict) and "distance" in own and column not in columns.numeric:
+            rule = "only numbers have a KS distance"
+            yield f"drift.{column}.distance", sentence(rule, f'categorical "{column}"', "Set psi instead.")

@@ -47,9 +47,12 @@ def variables(config: StackConfig, secrets: Secrets) -> dict[str, str]:
 
 
 def service_environment(
-    service: str, config: StackConfig, secrets: Secrets, shell: Mapping[str, str]
+    service: str, config: StackConfig, secrets: Secrets, shell: Mapping[str, str], given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the whole environment of a service; `shell` is that of whoever started the stack."""
+    """Return the whole environment of a service.
+
+    `shell` is that of whoever started the stack, `given` the secret settings that the stack was started with.
+    """
     env = {name: shell[name] for name in _TAKEN_OVER if name in shell}
     env |= {
         SERVICE: service,
@@ -67,6 +70,8 @@ def service_environment(
         return env | _router(config, secrets)
     if service in (AIRFLOW_MIGRATE, API_SERVER, SCHEDULER, DAG_PROCESSOR):
         env |= _airflow(config, secrets)
+    if service in (SCHEDULER, DAG_PROCESSOR):  # tasks, and what is to be done about a run that failed
+        env |= given
     if service == SCHEDULER:
         # Tasks do the training; the scheduler hands its environment on to them.
         env["OMP_NUM_THREADS"] = config.service_variables.get("TRAINING_THREADS", "2")

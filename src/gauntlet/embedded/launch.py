@@ -29,7 +29,7 @@ from gauntlet.embedded.layout import (
     SUPERVISOR,
     Layout,
 )
-from gauntlet.embedded.secrets import Secrets, load_or_create
+from gauntlet.embedded.secrets import Secrets, load_given, load_or_create
 from gauntlet.jobs.stack import StackError
 
 _START_SECONDS = 45.0  # after this a service has imported what it needs, on a slow machine, too
@@ -56,7 +56,7 @@ def main(service: str, home: Path) -> None:
         _run_postgres(layout, config, parent)
     # Not SIGTERM: without the supervisor the log is a broken pipe, on which Airflow's orderly end hangs.
     _die_with_parent(signal.SIGKILL, parent)
-    _set_environment(service_environment(service, config, secrets, os.environ))
+    _set_environment(service_environment(service, config, secrets, os.environ, load_given(home)))
     if service in _AIRFLOW:
         _run_airflow(service, config, secrets)
     elif service == MLFLOW:

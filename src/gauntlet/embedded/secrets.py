@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import secrets as random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,9 +56,32 @@ def load_or_create(home: Path) -> Secrets:
     return secrets
 
 
+def keep_given(home: Path, given: Mapping[str, str]) -> None:
+    """Keep the secret settings that a stack is started with, by variable, for its services."""
+    write_private(_given_file(home), json.dumps(dict(given)) + "\n")
+
+
+def load_given(home: Path) -> dict[str, str]:
+    """Return the secret settings that the stack was started with; none where it has not been started."""
+    file = _given_file(home)
+    if not file.exists():
+        return {}
+    try:
+        given: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise StackError(
+            f"{file} must hold what `gauntlet up` wrote; it holds no JSON. Remove it, then: gauntlet down, gauntlet up."
+        ) from None
+    return given
+
+
 def airflow_password_file(home: Path) -> Path:
     """Return the file with the password of Airflow's user, {"admin": PASSWORD}."""
     return Layout.of(home).secrets / "airflow-users.json"
+
+
+def _given_file(home: Path) -> Path:
+    return Layout.of(home).secrets / "given.json"
 
 
 def _read(file: Path) -> Secrets:

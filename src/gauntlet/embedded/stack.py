@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +30,7 @@ from gauntlet.embedded.layout import (
     SERVICES,
     Layout,
 )
-from gauntlet.embedded.secrets import Secrets, load_or_create
+from gauntlet.embedded.secrets import Secrets, keep_given, load_given, load_or_create
 from gauntlet.embedded.supervision import Process, Supervisor, launch_command, render
 from gauntlet.jobs.stack import Databases, Say, ServiceStatus, StackError
 
@@ -41,10 +41,11 @@ _STARTS = 4  # of one service within one `up`; then it is called broken
 _POLL = 0.15
 
 
-def up(config: StackConfig, *, databases: Databases, say: Say) -> None:
+def up(config: StackConfig, *, databases: Databases, say: Say, given: Mapping[str, str] | None = None) -> None:
     """Start the stack and return when every service is healthy; harmless while it runs.
 
-    `databases` makes what the services need in Postgres before they use it; `say` gets a line for each step. Raises
+    `databases` makes what the services need in Postgres before they use it; `say` gets a line for each step; `given`
+    has the secret settings that Airflow's services are told, by variable. Raises
     StackError for a taken port, for a stack that runs with other settings, and, with the end of its log, for a service
     that does not become healthy; what this call has started is then stopped.
     """
@@ -55,9 +56,10 @@ def up(config: StackConfig, *, databases: Databases, say: Say) -> None:
     layout.create()
     with _locked(layout, say):
         if supervisor.alive():
-            _refuse_other_settings(config)
+            _refuse_other_settings(config, given or {})
             _Start(config, supervisor, databases, say).run()
             return
+        keep_given(config.home, given or {})
         _begin(config, layout, supervisor, say)
         try:
             _Start(config, supervisor, databases, say).run()
@@ -117,9 +119,12 @@ def _locked(layout: Layout, say: Say) -> Iterator[None]:
         yield
 
 
-def _refuse_other_settings(config: StackConfig) -> None:
+def _refuse_other_settings(config: StackConfig, given: Mapping[str, str]) -> None:
     running = load_config(config.home)
     changed = differences(running, config) if running else []
+    kept = load_given(config.home)
+    names = sorted(kept.keys() | given.keys())
+    changed += [f"{name} is another" for name in names if kept.get(name) != given.get(name)]
     if changed:
         raise StackError(
             "The stack keeps the settings it was started with; the running one has others: "

@@ -18,6 +18,7 @@ Say = Callable[[str], None]
 NO_DRIFT: Mapping[str, Any] = {"a": 0.5, "b": 0.5, "drift_cols": [], "drift": None, "seed": None}
 DEMO_ROWS = 5000
 SHOWN_STATES = ("success", "failed", "up_for_retry")
+WAITING = "awaiting_input"
 
 
 class RunFailed(Mendable):
@@ -71,6 +72,10 @@ class Scheduler(Protocol):
 
     def task_states(self, dag: str, run_id: str) -> Sequence[TaskState]:
         """The tasks of a run."""
+        ...
+
+    def answer_page(self, dag: str, run_id: str, task: str) -> str:
+        """Where a person answers what a task asks."""
         ...
 
     def failure(self, dag: str, run_id: str) -> str:
@@ -300,8 +305,18 @@ def _tell(conductor: Conductor, run_id: str, told: set[tuple[str, int, str]], se
             told.add(news)
             took = f"{task.seconds:5.1f} s" if task.seconds is not None else "       "
             conductor.say(f"  {took}  {LABELS[Step(task.task)]}{_trouble(task)}")
+        if task.state == WAITING and news not in told:
+            told.add(news)
+            page = conductor.scheduler.answer_page(conductor.dag, run_id, task.task)
+            conductor.say(f"           waiting for approval: {page}")
+    conductor.doing(f"  {seconds:5.1f} s  {_doing(tasks)} ...")
+
+
+def _doing(tasks: Sequence[TaskState]) -> str:
     running = next((task for task in tasks if task.state == "running"), None)
-    conductor.doing(f"  {seconds:5.1f} s  {LABELS[Step(running.task)] if running else 'waiting for Airflow'} ...")
+    if running is not None:
+        return LABELS[Step(running.task)]
+    return "waiting for approval" if any(task.state == WAITING for task in tasks) else "waiting for Airflow"
 
 
 def _trouble(task: TaskState) -> str:

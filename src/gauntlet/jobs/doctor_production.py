@@ -61,7 +61,8 @@ def _check_previous(ports: Ports, spec: str, names: Names, check: str) -> list[F
     shown = ports.registry.alias(names.model, Alias.PREVIOUS)
     if shown == expected:
         return []
-    text = f"MLflow's alias previous must show the version before the champion, {_named(expected)} of {names.model}; "
+    rule = "MLflow's alias previous must show the champion before the present one"
+    text = f"{rule}, {_named(expected)} of {names.model}; "
     remedy = f"Set the alias previous to {_named(expected)} in MLflow." if expected else "Remove that alias in MLflow."
     return [Finding(check, f"{text}it shows {_named(shown)}.", remedy)]
 

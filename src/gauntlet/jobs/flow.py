@@ -20,6 +20,8 @@ class Step(StrEnum):
     TRAIN_NEW_MODEL = "train_new_model"
     SET_STAGING_MODEL = "set_staging_model"
     AB_TEST = "ab_test"
+    NEEDS_APPROVAL = "needs_approval"
+    APPROVE_PROMOTION = "approve_promotion"
     MODEL_TO_PROD = "model_to_prod"
     SET_NEW_PROD_MODEL = "set_new_prod_model"
     SUMMARY = "summary"
@@ -34,6 +36,8 @@ class Outcome(StrEnum):
     DRIFT = "drift"
     NO_DRIFT = "no drift"
     FORCED = "forced"
+    APPROVAL = "approval"
+    NO_APPROVAL = "no approval"
     PROMOTED = "promoted"
     NOT_PROMOTED = "not promoted"
 
@@ -55,7 +59,12 @@ FLOW: Mapping[Step, Mapping[Outcome, Step]] = {
     },
     Step.TRAIN_NEW_MODEL: {Outcome.DONE: Step.SET_STAGING_MODEL},
     Step.SET_STAGING_MODEL: {Outcome.DONE: Step.AB_TEST},
-    Step.AB_TEST: {Outcome.DONE: Step.MODEL_TO_PROD},
+    Step.AB_TEST: {Outcome.DONE: Step.NEEDS_APPROVAL},
+    Step.NEEDS_APPROVAL: {
+        Outcome.APPROVAL: Step.APPROVE_PROMOTION,
+        Outcome.NO_APPROVAL: Step.MODEL_TO_PROD,
+    },
+    Step.APPROVE_PROMOTION: {Outcome.DONE: Step.MODEL_TO_PROD},
     Step.MODEL_TO_PROD: {Outcome.PROMOTED: Step.SET_NEW_PROD_MODEL, Outcome.NOT_PROMOTED: Step.SUMMARY},
     Step.SET_NEW_PROD_MODEL: {Outcome.DONE: Step.SUMMARY},
     Step.SUMMARY: {},
@@ -74,6 +83,8 @@ LABELS: Mapping[Step, str] = {
     Step.TRAIN_NEW_MODEL: "train the challenger",
     Step.SET_STAGING_MODEL: "stage the challenger",
     Step.AB_TEST: "test challenger against champion",
+    Step.NEEDS_APPROVAL: "must a person approve?",
+    Step.APPROVE_PROMOTION: "ask a person",
     Step.MODEL_TO_PROD: "settle the verdict",
     Step.SET_NEW_PROD_MODEL: "move production",
     Step.SUMMARY: "say what happened",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gauntlet.jobs.approval import approve_promotion, needs_approval
 from gauntlet.jobs.compare import ab_test
 from gauntlet.jobs.drift import check_drift, compare_distributions
 from gauntlet.jobs.flow import Outcome, Step, walk
@@ -38,7 +39,13 @@ TASKS: Mapping[Step, Task] = {
     Step.TRAIN_NEW_MODEL: Task(train, (Step.TAKE_SNAPSHOT,)),
     Step.SET_STAGING_MODEL: Task(set_staging_model, (Step.TRAIN_NEW_MODEL,)),
     Step.AB_TEST: Task(ab_test, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL)),
-    Step.MODEL_TO_PROD: Task(model_to_prod, (Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL, Step.AB_TEST)),
+    Step.NEEDS_APPROVAL: Task(needs_approval, (Step.AB_TEST,)),
+    Step.APPROVE_PROMOTION: Task(
+        approve_promotion, (Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL, Step.AB_TEST)
+    ),
+    Step.MODEL_TO_PROD: Task(
+        model_to_prod, (Step.CHECK_PRODUCTION_VERSION, Step.TRAIN_NEW_MODEL, Step.AB_TEST, Step.APPROVE_PROMOTION)
+    ),
     Step.SET_NEW_PROD_MODEL: Task(set_new_prod_model),
     Step.SUMMARY: Task(summary, (Step.TAKE_SNAPSHOT, Step.CHECK_PRODUCTION_VERSION, Step.COMPARE_DISTRIBUTIONS)),
 }

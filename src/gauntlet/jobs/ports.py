@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gauntlet.domain.errors import Mendable
@@ -16,9 +17,11 @@ if TYPE_CHECKING:  # the records are passed around by commands that need none of
 
     from gauntlet.domain.drift import DriftReport
     from gauntlet.domain.promotion import Decision
+    from gauntlet.domain.report import Report
     from gauntlet.domain.spec import Spec
     from gauntlet.domain.training import Training
     from gauntlet.domain.verdict import Verdict
+    from gauntlet.jobs.ledger_records import Dossier, Freeze, Period, Rollback
 
 
 class StoreError(Mendable):
@@ -129,11 +132,22 @@ class Case:
     held: str | None = None
 
 
+class Kind(StrEnum):
+    """What a line of the ledger is; EXTERNAL is a move of production made by hand in the registry."""
+
+    VERDICT = "verdict"
+    EXTERNAL = "external"
+    ROLLBACK = "rollback"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A line of the ledger: a settled verdict, or a move of production without one (`verdict` is None then).
+    """A line of the ledger: a settled verdict, or something done without one (`verdict` is None then).
 
-    `held` says why a verdict PROMOTE did not move production.
+    A move of production from one version to another has them as `champion` and `challenger`. `held` says why a verdict
+    PROMOTE did not move production.
     """
 
     id: int
@@ -149,6 +163,8 @@ class Entry:
     rows: int | None
     evidence: Mapping[str, Any]
     held: str | None = None
+    kind: Kind = Kind.VERDICT
+    decided_by: str = ""
 
     @property
     def promoted(self) -> bool:
@@ -158,7 +174,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ComparisonLog:
-    """What a comparison run shows: its parameters, its metrics, and the two arms with both predictions."""
+    """What a comparison run shows: its parameters, its metrics, both arms with both predictions, and the report."""
 
     run_name: str
     run_key: str
@@ -166,6 +182,7 @@ class ComparisonLog:
     metrics: Mapping[str, float]
     a_data: pd.DataFrame
     b_data: pd.DataFrame
+    report: Report | None = None
 
 
 class Traffic(Protocol):
@@ -223,6 +240,10 @@ class Registry(Protocol):
         """Point an alias at a version, or drop it (None); the matching deprecated stage follows."""
         ...
 
+    def annotate(self, version: Version, markdown: str) -> None:
+        """Show Markdown below a version's first sentence, instead of what was shown there; StoreError without it."""
+        ...
+
 
 class Tracking(Protocol):
     """Experiment runs (MLflow) that show a drift report or a comparison; logging a run key twice logs it once."""
@@ -230,7 +251,7 @@ class Tracking(Protocol):
     def log_drift(
         self, names: Names, run_key: str, champion: int, report: DriftReport, left_out: Mapping[str, int]
     ) -> None:
-        """Log a drift report: findings as metrics and as a table."""
+        """Log a drift report: findings as metrics, as a table and as a page."""
         ...
 
     def log_comparison(self, names: Names, log: ComparisonLog) -> None:
@@ -262,7 +283,18 @@ class Ledger(Protocol):
         ...
 
     def previous(self, spec: str) -> int | None:
-        """The version that was in production before the present one."""
+        """The version that was in production before the present one, when that one came by a promotion or by hand.
+
+        Never one that was rolled back and has not been in production since.
+        """
+        ...
+
+    def production_at(self, spec: str, when: datetime) -> Period | None:
+        """What was in production at a time (with its zone)."""
+        ...
+
+    def periods(self, spec: str | None, at: datetime | None = None) -> Sequence[Period]:
+        """Every stay in production, or those that a time lies in; newest first."""
         ...
 
     def champions(self) -> Mapping[str, Production]:
@@ -272,9 +304,34 @@ class Ledger(Protocol):
     def settle(self, case: Case) -> Entry:
         """Record a verdict and, for PROMOTE, move production, in one transaction under the spec's lock.
 
-        If production no longer is `case.champion`, the verdict recorded is INVALID ("champion changed").
+        If production no longer is `case.champion`, the verdict recorded is INVALID ("champion changed"), and so it is
+        for a challenger that equals a version that was rolled back: by its model's hash, or by snapshot, recipe and
+        seed. PROMOTE is held, with the reason, by `case.held` or while the spec is frozen.
         A run key that was settled before returns what was settled then.
         """
+        ...
+
+    def rollback(self, move: Rollback) -> Entry | None:
+        """Move production back, in one transaction under the spec's lock; None when it no longer is `move.old`.
+
+        A key that moved it before returns what was recorded then.
+        """
+        ...
+
+    def rolled_back(self, spec: str, key: str) -> Entry | None:
+        """The rollback that a key made."""
+        ...
+
+    def freeze(self, spec: str, frozen: bool, reason: str, by: str) -> bool:
+        """Hold promotions back, or let them go on; False when that was so already, and nothing is recorded then."""
+        ...
+
+    def frozen(self, spec: str) -> Freeze | None:
+        """The freeze that holds a spec's promotions back."""
+        ...
+
+    def freezes(self) -> Mapping[str, Freeze]:
+        """Every spec that is frozen."""
         ...
 
     def settled(self, spec: str, run_key: str) -> Entry | None:
@@ -305,4 +362,8 @@ class Ledger(Protocol):
 
     def history(self, spec: str | None, limit: int) -> Sequence[Entry]:
         """Entries, newest first."""
+        ...
+
+    def entry(self, number: int) -> Dossier | None:
+        """A line with everything known of it; the number of a promotion's event stands for its verdict."""
         ...

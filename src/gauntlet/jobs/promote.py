@@ -1,13 +1,16 @@
 """Promotion: the verdict goes into the ledger first, and from there into the registry's aliases."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.promotion import Decision
-from gauntlet.domain.verdict import Verdict
+from gauntlet.domain.report import markdown
+from gauntlet.jobs.approval import settled_by
+from gauntlet.jobs.evidence import report
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.frames import from_parquet
 from gauntlet.jobs.ports import Case, ComparisonLog, Entry, Stored, Version
@@ -35,8 +38,9 @@ def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
     """Put the first model in production, unless another run was quicker."""
     first = require_version(ports, run.spec.name, results[Step.TRAIN_INITIAL_MODEL]["version"])
     policy = run.promotion_policy.to_dict(), run.promotion_policy.sha256()
-    ports.ledger.settle(_case(run, None, first, FIRST_MODEL, policy, {}))
+    entry = ports.ledger.settle(_case(run, None, first, FIRST_MODEL, policy, {}))
     reconcile(ports, run.spec.name, run.names)
+    _tell(ports, entry)
     return StepResult()
 
 
@@ -49,19 +53,27 @@ def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
     reconcile(ports, name, run.names)  # an alias moved by hand since the test makes the verdict INVALID
     decision = Decision.from_dict(test["decision"])
     policy = test["policy"], test["policy_sha256"]  # as they were when the test was made
-    entry = ports.ledger.settle(_case(run, champion, challenger, decision, policy, test))
+    held, decided_by = settled_by(run, ports, results)
+    case = _case(run, champion, challenger, decision, policy, test)
+    entry = ports.ledger.settle(replace(case, held=held, decided_by=decided_by))
     if ports.registry.alias(model, Alias.STAGING) == challenger.version:
         ports.registry.set_alias(model, Alias.STAGING, None)
-    tested = (entry.champion, entry.challenger) == (champion.version, challenger.version)
-    if run.log_details and tested:  # not when an old run is cleared and finds its verdict settled long ago
-        ports.tracking.log_comparison(run.names, _comparison_log(run, ports, champion, challenger, entry, test))
-    return StepResult(Outcome.PROMOTED if entry.verdict is Verdict.PROMOTE else Outcome.NOT_PROMOTED)
+    if (entry.champion, entry.challenger) == (champion.version, challenger.version):
+        _show(run, ports, (champion, challenger), entry, test)  # else an old run was cleared, and settled long ago
+    return StepResult(Outcome.PROMOTED if entry.promoted else Outcome.NOT_PROMOTED)
 
 
 def set_new_prod_model(run: Run, ports: Ports, _: Results) -> StepResult:
-    """Let the aliases show the production that the ledger already holds."""
+    """Let the aliases show the production that the ledger already holds, and tell people."""
     reconcile(ports, run.spec.name, run.names)
+    _tell(ports, ports.ledger.settled(run.spec.name, run.key))
     return StepResult()
+
+
+def _tell(ports: Ports, entry: Entry | None) -> None:
+    if entry is not None and entry.promoted:
+        before = "" if entry.champion is None else f" v{entry.champion} is previous."
+        ports.notifier.tell(f"{entry.spec}: v{entry.challenger} is in production", f"{entry.reason}.{before}")
 
 
 def _case(
@@ -87,11 +99,19 @@ def _case(
     )
 
 
+def _show(run: Run, ports: Ports, versions: tuple[Version, Version], entry: Entry, test: Mapping[str, Any]) -> None:
+    """Show the verdict and its evidence in MLflow: as a comparison run, and beside the challenger."""
+    shown = report(run, ports, versions, test, entry)
+    ports.registry.annotate(versions[1], markdown(shown))
+    if run.log_details:
+        log = _comparison_log(run, ports, *versions, entry, test)
+        ports.tracking.log_comparison(run.names, replace(log, report=shown))
+
+
 def _comparison_log(
     run: Run, ports: Ports, champion: Version, challenger: Version, entry: Entry, test: Mapping[str, Any]
 ) -> ComparisonLog:
     tested = from_parquet(ports.store.get(Stored(test["rows_uri"], test["rows_sha256"])))
-    promoted = entry.verdict is Verdict.PROMOTE
     metrics = dict(test["metrics"])
     if entry.effect is not None:
         metrics["effect"] = entry.effect
@@ -106,8 +126,9 @@ def _comparison_log(
             "prod_model_id": champion.run_id,
             "stg_model_version": str(challenger.version),
             "stg_model_id": challenger.run_id,
-            "new_prod_model": str(challenger.version if promoted else champion.version),
+            "new_prod_model": str(challenger.version if entry.promoted else champion.version),
             "verdict": str(entry.verdict),
+            **({"held": entry.held} if entry.held else {}),
             "reason": entry.reason,
             "rows": str(entry.rows),
             "snapshot_sha256": challenger.snapshot.sha256,

@@ -1,5 +1,6 @@
 """What a step is given and what it returns."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from gauntlet.domain.errors import Final
 from gauntlet.domain.promotion import PromotionPolicy
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.flow import Outcome, Step
+from gauntlet.jobs.people import Approver, Nobody, NoNotifier, Notifier
 from gauntlet.jobs.ports import Ledger, Names, ObjectStore, Registry, Tracking, Traffic
 
 
@@ -20,18 +22,23 @@ class Refused(Final):
 
 @dataclass(frozen=True)
 class Ports:
-    """The services a run works with."""
+    """The services a run works with, and the people behind it."""
 
     traffic: Traffic
     store: ObjectStore
     registry: Registry
     tracking: Tracking
     ledger: Ledger
+    notifier: Notifier = field(default_factory=NoNotifier)
+    approver: Approver = field(default_factory=Nobody)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the flow for one spec; `key` identifies it in the ledger and makes each of its steps repeatable."""
+    """One run of the flow for one spec; `key` identifies it in the ledger and makes each of its steps repeatable.
+
+    `approval_hours` is how long a person has to approve a promotion, `mlflow_page` where people find MLflow.
+    """
 
     key: str
     spec: Spec
@@ -45,6 +52,10 @@ class Run:
     code_version: str
     decided_by: str
     rng: np.random.Generator
+    require_approval: bool = False
+    approval_hours: float = 24.0
+    mlflow_page: str = ""
+    clock: Callable[[], float] = time.perf_counter
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import logging
 
-from gauntlet.domain.drift import ROWS
 from gauntlet.domain.verdict import Verdict
+from gauntlet.jobs.drift import named
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.ports import Entry
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
@@ -24,25 +24,27 @@ def _line(run: Run, results: Results, entry: Entry | None, production: int | Non
     champion = results[Step.CHECK_PRODUCTION_VERSION]["version"]
     drift = results.get(Step.COMPARE_DISTRIBUTIONS)
     if entry is None:
-        judged = f"no drift in {drift['judged']} checks on {drift['rows']:,} rows" if drift else "nothing compared"
+        judged = f"no drift in {drift['judged']} columns on {drift['rows']:,} rows" if drift else "nothing compared"
         return f"{judged}; champion v{champion} stays, nothing was trained."
-    if entry.verdict is Verdict.PROMOTE and entry.challenger != production:
+    if entry.promoted and entry.challenger != production:
         settled = f"{entry.verdict} of v{entry.challenger} was settled at {entry.at:%Y-%m-%d %H:%M}"
         return f"{settled}; production has moved since, to v{production}."
+    held = f", held: {entry.held}" if entry.held else ""
     if entry.champion is None:
-        return f"{entry.verdict}: v{entry.challenger}, {entry.reason}."
-    why = f"drift in {_named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
+        stays = f"; production stays {f'v{production}' if production else 'none'}" if held else ""
+        return f"{entry.verdict}: v{entry.challenger}, {entry.reason}{held}{stays}."
+    why = f"drift in {named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
     if run.force_retrain and drift and drift["drifted"]:
         why += " (and retrain forced)"
-    outcome = {
-        Verdict.PROMOTE: f"v{entry.challenger} is in production, v{entry.champion} is previous",
-        Verdict.INVALID: "the test does not count, production is as it was",
-    }.get(entry.verdict or Verdict.INVALID, f"champion v{entry.champion} stays")
-    return f"{why}; {entry.verdict}: {entry.reason}; {outcome}."
+    return f"{why}; {entry.verdict}: {entry.reason}{held}; {_outcome(entry)}."
 
 
-def _named(columns: list[str]) -> str:
-    return ", ".join("the rows left out" if column == ROWS else column for column in columns)
+def _outcome(entry: Entry) -> str:
+    if entry.promoted:
+        return f"v{entry.challenger} is in production, v{entry.champion} is previous"
+    if entry.verdict is Verdict.INVALID:
+        return "the test does not count, production is as it was"
+    return f"champion v{entry.champion} stays"
 
 
 def _left_out(results: Results) -> str:

@@ -50,7 +50,8 @@ def _train(run: Run, ports: Ports, results: Results) -> Candidate:
     checked = rows.check(frame, run.spec)
     require_usable_snapshot(len(checked.kept), results, "training")
     trained = training.train(checked.kept, run.spec, jobs=run.threads)
-    profile = DriftProfile.fit(frame, run.spec, served=results[Step.TAKE_SNAPSHOT]["served"]).to_bytes()
+    served = results[Step.TAKE_SNAPSHOT]["served"]
+    profile = DriftProfile.fit(frame, run.spec, served=served, threads=run.threads).to_bytes()
     return Candidate(
         spec=run.spec,
         names=run.names,

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from tests.contract.adapters.records import make_version
+from tests.fakes import MemoryLedger
 from tests.postgres import free_port, throwaway_postgres
 
 from gauntlet.adapters.databases import migrate
+from gauntlet.adapters.ledger import PostgresLedger
+from gauntlet.jobs.ports import Ledger
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +79,7 @@ def _quiet() -> dict[str, str]:
 
 
 def _wait(uri: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(300):
+    for _ in range(900):
         try:
             urllib.request.urlopen(f"{uri}/health", timeout=1).close()  # noqa: S310
         except OSError:
@@ -91,3 +95,19 @@ def _wait(uri: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 def spec() -> str:
     """A spec's name of the test's own, since the services are shared."""
     return f"spec_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    """An empty ledger, or one that is empty but for other specs."""
+    if request.param == "memory":
+        return MemoryLedger()
+    return PostgresLedger(request.getfixturevalue("app_url"))
+
+
+@pytest.fixture
+def with_versions(ledger: Ledger, spec: str) -> Ledger:
+    """A ledger with versions 1 to 5 recorded."""
+    for number in range(1, 6):
+        ledger.add_version(make_version(spec, number))
+    return ledger

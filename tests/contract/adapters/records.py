@@ -48,7 +48,7 @@ def make_version(spec: str, number: int, run_key: str | None = None) -> Version:
         seed=20,
         snapshot=stored(f"snapshot {number}"),
         profile=stored(f"profile {number}"),
-        model_sha256="f" * 64,
+        model_sha256=stored(f"model {number}").sha256,
     )
 
 

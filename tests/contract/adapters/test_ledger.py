@@ -6,26 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.contract.adapters.records import make_case, make_version, stored
-from tests.fakes import MemoryLedger
 
-from gauntlet.adapters.ledger import PostgresLedger
 from gauntlet.domain.promotion import Decision
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ports import Ledger, StoreError
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    return PostgresLedger(request.getfixturevalue("app_url"))
-
-
-@pytest.fixture
-def with_versions(ledger: Ledger, spec: str) -> Ledger:
-    for number in range(1, 6):
-        ledger.add_version(make_version(spec, number))
-    return ledger
 
 
 def test_an_empty_ledger_knows_nothing(ledger: Ledger, spec: str) -> None:

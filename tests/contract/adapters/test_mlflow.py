@@ -20,10 +20,12 @@ from mlflow.entities import LoggedModelStatus
 from sklearn.linear_model import LinearRegression
 from tests.contract.adapters.records import SPEC_TEXT, make_candidate
 from tests.postgres import free_port
+from tests.reports import comparison_part, wide_report
 
 from gauntlet.adapters.mlflow_registry import MlflowRegistry
 from gauntlet.adapters.mlflow_tracking import MlflowTracking
 from gauntlet.domain.drift import DriftFinding, DriftReport
+from gauntlet.domain.report import Report, markdown
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.training import load_model, predict, train
 from gauntlet.jobs.ports import ComparisonLog, Names, ServiceAway, StoreError
@@ -239,7 +241,9 @@ def test_a_drift_report_is_logged_once(client: MlflowClient, mlflow_uri: str, na
     share = DriftFinding(
         column="kind", test="psi", statistic=0.01, p_value=None, effect=0.01, threshold=0.1, drifted=False, reason="no"
     )
-    report = DriftReport(findings=(finding, share), rows_reference=100, rows_current=50)
+    nulls = replace(finding, test="nulls", statistic=0.4, p_value=None, effect=0.4)
+    report = DriftReport(findings=(finding, share, nulls), rows_reference=100, rows_current=50)
+    mlflow.set_tracking_uri(mlflow_uri)
     tracking = MlflowTracking(mlflow_uri)
     for _ in range(2):
         tracking.log_drift(names, "run", 3, report, {"size must lie in 0..10": 2})
@@ -249,8 +253,12 @@ def test_a_drift_report_is_logged_once(client: MlflowClient, mlflow_uri: str, na
     assert (run.data.params["drifted"], run.data.params["columns"]) == ("True", "size (cm)")
     assert run.data.metrics["size _cm_.p_value"] == 1e-9
     assert "kind.p_value" not in run.data.metrics
+    assert (run.data.metrics["size _cm_.effect"], run.data.metrics["size _cm_.nulls.effect"]) == (0.2, 0.4)
     table = client.load_table(run.info.experiment_id, "drift_report.json", [run.info.run_id])
-    assert list(table["column"]) == ["size (cm)", "kind"]
+    assert list(table["column"]) == ["size (cm)", "kind", "size (cm)"]
+    page = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/report.html")
+    assert "Drift in 1 of 2 columns, most in size (cm): moved (50 rows against 100)." in page
+    assert f"{names.model}: drift since v3" in page
 
 
 def test_a_comparison_is_logged_once_and_a_killed_one_again(
@@ -278,6 +286,32 @@ def test_a_comparison_is_logged_once_and_a_killed_one_again(
     table = client.load_table(experiment, "a_data.json", [run_id])
     assert list(table["row_id"]) == [7, 8]
     assert "b_data.json" in {file.path for file in client.list_artifacts(run_id)}
+    assert "report.html" not in {file.path for file in client.list_artifacts(run_id)}
+
+
+def test_a_comparison_with_its_evidence_has_a_page(client: MlflowClient, mlflow_uri: str, names: Names) -> None:
+    arm = pd.DataFrame({"price": [1.0]}, index=pd.Index([7], name="row_id"))
+    report = Report("Price of a thing", wide_report(3, 1), comparison_part(), {"run": "run 1"})
+    MlflowTracking(mlflow_uri).log_comparison(
+        names, ComparisonLog("prod_v3_vs_stg_v4", "run", {"verdict": "PROMOTE"}, {}, arm, arm, report)
+    )
+    (run,) = runs_of(client, names.comparison)
+    mlflow.set_tracking_uri(mlflow_uri)
+    page = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/report.html")
+    assert "v4 takes over from v3" in page
+    assert "1 of 3 columns drifted" in page
+
+
+def test_a_description_keeps_its_first_sentence(client: MlflowClient, registry: MlflowRegistry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    first = client.get_model_version(names.model, "1").description
+    longest = markdown(Report("t", wide_report(300, 300, "<" * 5000), comparison_part(name="&" * 5000)))
+    for text in ("**KEEP** v1\n\n- effect", longest):
+        registry.annotate(version, text)
+        assert client.get_model_version(names.model, "1").description == f"{first}\n\n{text}"
+    client.update_model_version(names.model, "1", "")
+    registry.annotate(version, "text")
+    assert client.get_model_version(names.model, "1").description == "text"
 
 
 @contextmanager

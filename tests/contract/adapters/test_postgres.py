@@ -6,6 +6,8 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg2
@@ -16,9 +18,24 @@ from tests.postgres import free_port
 
 from gauntlet.adapters.databases import migrate
 from gauntlet.adapters.ledger import PostgresLedger
-from gauntlet.jobs.ports import ServiceAway
+from gauntlet.jobs.ledger_records import Rollback
+from gauntlet.jobs.ports import Kind, ServiceAway, StoreError
 
-TABLES = ["decision", "drift_report", "production_event", "projection", "version"]
+TABLES = ["decision", "drift_report", "freeze", "production_event", "projection", "version"]
+WATCH_TABLES = ["watch_look", "watched_row"]
+# a first model, and an alias moved by hand, as revision 0001 keeps them; an hour ahead, by a clock that was set back
+OLDER_ROWS = (
+    "insert into ledger.version values ('things', 1, 'Things', 'run1', 'run', '{}', 'ridge', 1, 'file:///s', 's',"
+    " 'file:///p', 'p', 'm')",
+    "insert into ledger.decision (spec, run_key, model, verdict, reason, challenger, challenger_run_id,"
+    " challenger_snapshot_sha256, evidence, policy, policy_sha256, code_version, decided_by)"
+    " values ('things', 'run', 'Things', 'PROMOTE', 'first model', 1, 'run1', 's', '{}', '{}', 'h', '0', 'airflow')",
+    "insert into ledger.production_event (at, spec, model, kind, new_version, run_id, decision_id, reason, decided_by)"
+    " values (now() + interval '2 hours', 'things', 'Things', 'first', 1, 'run1', 1, 'first model', 'airflow')",
+    "insert into ledger.production_event (id, at, spec, model, kind, old_version, new_version, reason, decided_by)"
+    " values (4, now() + interval '1 hour', 'things', 'Things', 'external', 1, 2, 'moved', 'outside')",
+    "select setval('ledger.entry_id', 4)",
+)
 
 
 def _query(url: str, sql: str, *arguments: Any) -> list[Any]:
@@ -36,6 +53,7 @@ def filled(app_url: str, spec: str) -> str:
     ledger.settle(make_case(spec, "run", None, 1))
     ledger.mark_projected(spec, 1)
     ledger.add_drift_report(spec, "run", 1, version.snapshot, {})
+    ledger.freeze(spec, True, "inventory", "a test")
     return app_url
 
 
@@ -44,7 +62,34 @@ def test_migrating_again_is_harmless_and_quick(owner_url: str) -> None:
     migrate(owner_url)
     assert time.perf_counter() - started < 0.3
     tables = _query(owner_url, "select tablename from pg_tables where schemaname = 'ledger' order by 1")
-    assert [name for (name,) in tables] == TABLES
+    assert [name for (name,) in tables] == [*TABLES, *WATCH_TABLES]
+
+
+def test_tables_of_the_first_form_are_widened_with_their_rows_in_place(superuser_url: str) -> None:
+    make_database(superuser_url, "older")
+    owner = as_role(superuser_url, "gauntlet", "older")
+    migrate(owner, "0001")
+    for sql in OLDER_ROWS:
+        _query(owner, sql)
+    ledger = PostgresLedger(as_role(superuser_url, "gauntlet_app", "older"))
+    with pytest.raises(StoreError, match=r"found: .*does not exist.*gauntlet up"):
+        ledger.history("things", 9)
+
+    migrate(owner)
+    entries = ledger.history("things", 9)
+    assert [(entry.id, entry.kind, entry.held) for entry in entries] == [
+        (4, Kind.EXTERNAL, None),
+        (1, Kind.VERDICT, None),
+    ]
+    # the clock was set back an hour between the two moves: the first stay is empty instead of ending before it began
+    assert [(period.version, period.until) for period in ledger.periods("things")] == [
+        (2, None),
+        (1, ledger.periods("things")[0].since),
+    ]
+    version = make_version("things", 1)
+    assert ledger.rollback(Rollback("things", "Things", "key", 2, version, "worse", "ann", "0.1.0")) is not None
+    newest = ledger.periods("things")[0]
+    assert (newest.version, newest.since - ledger.periods("things")[1].since) == (1, timedelta(microseconds=1))
 
 
 def test_two_migrations_at_once(superuser_url: str, owner_url: str) -> None:
@@ -68,6 +113,26 @@ def test_migrating_a_server_that_is_away() -> None:
 def test_the_pipeline_cannot_change_the_ledger(filled: str, table: str, sql: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         _query(filled, sql.format(table))
+
+
+def test_the_pipeline_cannot_change_the_ledger_through_its_view(filled: str) -> None:
+    for sql in ("update ledger.production_period set spec = 'x'", "delete from ledger.production_period"):
+        with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ObjectNotInPrerequisiteState)):
+            _query(filled, sql)
+
+
+def test_times_rise_when_the_clock_is_set_back(filled: str, owner_url: str, spec: str) -> None:
+    _query(owner_url, "update ledger.production_event set at = at + interval '1 hour' where spec = %s", spec)
+    ledger = PostgresLedger(filled)
+    for number in (2, 3):
+        ledger.add_version(make_version(spec, number))
+    ledger.freeze(spec, False, "counted", "a test")
+    ledger.settle(make_case(spec, "two", 1, 2))
+    ledger.record_external(spec, f"Model-{spec}", 2, 3, None)
+    ledger.rollback(Rollback(spec, f"Model-{spec}", "key", 3, make_version(spec, 2), "worse", "ann", "0.1.0"))
+    times = [period.since for period in ledger.periods(spec)]
+    assert [newer - older >= timedelta(microseconds=1) for newer, older in pairwise(times)] == [True] * 3
+    assert times[0] - times[-1] < timedelta(milliseconds=1)
 
 
 def test_the_router_may_touch_its_own_table_only(superuser_url: str, owner_url: str, spec: str) -> None:

@@ -98,3 +98,16 @@ def test_an_alias_names_a_version_that_exists(registry: Registry, names: Names) 
     registry.publish(make_candidate(names, "run"), log_details=False)
     with pytest.raises(StoreError, match=f"must name a version that exists; {names.model} has no v7."):
         registry.set_alias(names.model, "production", 7)
+
+
+def test_what_is_said_of_a_version_may_be_said_again(registry: Registry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    for text in ("first", "**PROMOTE** v1\n\n- drift"):
+        registry.annotate(version, text)
+    assert registry.describe(names.model, 1) == version
+
+
+def test_only_a_version_that_exists_is_annotated(registry: Registry, names: Names) -> None:
+    version = registry.publish(make_candidate(names, "run"), log_details=False)
+    with pytest.raises(StoreError, match=f"must be in the registry; {names.model} v7 is not."):
+        registry.annotate(replace(version, version=7), "text")

@@ -65,11 +65,15 @@ def test_repeated_ids_are_counted(houses: Spec) -> None:
     assert paired(houses, ones, ones, ones, row_ids=np.array([1, 2, 2, 2, 3, 3])).duplicate_ids == 3
 
 
-def test_missing_labels_and_predictions_are_counted_and_left_out(houses: Spec) -> None:
+def test_missing_labels_and_predictions_are_counted(houses: Spec) -> None:
     nan, inf = math.nan, math.inf
     result = paired(houses, [0.0, nan, 0.0, 0.0, 0.0], [1.0, 1.0, nan, inf, 1.0], [2.0, 1.0, 1.0, 1.0, nan])
     assert (result.missing_labels, result.missing_champion, result.missing_challenger) == (1, 2, 1)
-    assert (result.rows_champion, result.champion_loss, result.challenger_loss) == (1, 1.0, 2.0)
+    assert (result.rows_champion, result.champion_loss, result.challenger_loss) == (
+        2,
+        1.0,
+        1.5,
+    )  # the last: as the champion
     json.dumps(result.to_dict(), allow_nan=False)
 
 
@@ -80,7 +84,7 @@ def test_a_classification_is_compared_by_log_loss(loans: Spec) -> None:
     result = paired(loans, truth, champion, challenger)
     assert (result.metric, result.missing_labels, result.missing_challenger) == ("log_loss", 1, 1)
     assert result.champion_loss == pytest.approx(math.log(3))
-    assert result.challenger_loss == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert result.challenger_loss == pytest.approx((math.log(2) + math.log(4) + math.log(3)) / 3)
 
 
 def test_each_category_of_a_segment_has_its_own_effect(houses: Spec) -> None:

@@ -42,11 +42,13 @@ def test_the_same_rows_do_not_drift(houses: Spec) -> None:
     assert not result.drifted
     assert [(item.column, item.test, item.statistic) for item in result.findings] == [
         ("area", "ks", 0.0),
+        ("area", "psi", 0.0),
         ("price", "ks", 0.0),
+        ("price", "psi", 0.0),
         ("town", "psi", 0.0),
         ("(rows)", "left_out", 0.0),
     ]
-    assert [item.p_value for item in result.findings] == [1.0, 1.0, 1.0, None]
+    assert [item.p_value for item in result.findings] == [1.0, None, 1.0, None, 1.0, None]
 
 
 def test_reasons_state_effect_and_significance(houses: Spec) -> None:
@@ -155,7 +157,7 @@ def test_a_column_without_data_is_flagged_and_the_rest_is_judged(policy: DriftPo
         assert judged_by(result, column) == ["no_data"]
         assert finding(result, column, "no_data").drifted
         assert finding(result, column, "no_data").reason == "no data in the current sample"
-    assert judged_by(result, "price") == ["ks"]
+    assert judged_by(result, "price") == ["ks", "psi"]
 
 
 def test_no_rows_at_all(houses: Spec) -> None:
@@ -178,7 +180,7 @@ def test_missing_added_and_doubled_columns_are_findings(houses: Spec) -> None:
     assert finding(result, "area", "schema").reason == "the column is missing"
     assert finding(result, "town", "schema").reason == "the column is there 2 times"
     assert finding(result, "owner", "schema").reason == "the column is not in the reference"
-    assert judged_by(result, "price") == ["ks"]
+    assert judged_by(result, "price") == ["ks", "psi"]
 
 
 def test_numbers_as_text_are_schema_drift(houses: Spec) -> None:
@@ -195,7 +197,7 @@ def test_a_little_text_among_numbers_is_listed_and_the_rest_is_judged(houses: Sp
     current["area"] = current["area"].astype(object)
     current.loc[0, "area"] = "12,5"
     result = report(houses, house_rows(200), current)
-    assert judged_by(result, "area") == ["ks", "schema"]
+    assert judged_by(result, "area") == ["ks", "psi", "schema"]
     assert not finding(result, "area", "schema").drifted
 
 
@@ -359,7 +361,8 @@ def test_another_parquet_file_or_version_is_no_profile(houses: Spec) -> None:
     with pytest.raises(DriftFileError) as caught:
         DriftProfile.from_bytes(rewritten({b"gauntlet-drift-profile": b'{"version": 99}'}))
     assert str(caught.value) == (
-        "a drift profile must have version 1; got version 99. Use the gauntlet that wrote it, or train a new model."
+        "a drift profile must have version 1 or 2; got version 99. "
+        "Use the gauntlet that wrote it, or train a new model."
     )
 
 

@@ -13,7 +13,7 @@ from gauntlet.embedded import logs, ports
 from gauntlet.embedded.config import StackConfig, differences, load_config, save_config
 from gauntlet.embedded.environment import service_environment, variables
 from gauntlet.embedded.layout import SERVICES, Layout
-from gauntlet.embedded.secrets import airflow_password_file, load_or_create
+from gauntlet.embedded.secrets import airflow_password_file, keep_given, load_given, load_or_create
 from gauntlet.embedded.supervision import render
 from gauntlet.jobs.stack import StackError
 
@@ -91,7 +91,7 @@ def test_a_service_sees_nothing_of_the_shell_that_could_change_it(tmp_path: Path
         "MLFLOW_TRACKING_URI": "http://elsewhere",
     }
     config = replace(CONFIG, home=tmp_path)
-    env = service_environment("airflow-scheduler", config, load_or_create(tmp_path), shell)
+    env = service_environment("airflow-scheduler", config, load_or_create(tmp_path), shell, {})
     assert env["PATH"] == "/bin"
     assert "AIRFLOW__CORE__PARALLELISM" not in env
     assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
@@ -102,7 +102,7 @@ def test_a_service_sees_nothing_of_the_shell_that_could_change_it(tmp_path: Path
 
 def test_tasks_are_not_told_the_passwords_of_owners(tmp_path: Path) -> None:
     config, secrets = replace(CONFIG, home=tmp_path), load_or_create(tmp_path)
-    env = service_environment("airflow-scheduler", config, secrets, {})
+    env = service_environment("airflow-scheduler", config, secrets, {}, {})
     for secret in (secrets.gauntlet, secrets.router, secrets.postgres, secrets.airflow_admin_password):
         assert not [name for name, value in env.items() if secret in value]
 
@@ -158,3 +158,22 @@ def test_following_a_log_survives_its_rotation(tmp_path: Path) -> None:
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert logs.tail(tmp_path / "none.log", 5) == []
+
+
+def test_what_is_given_as_a_secret_reaches_the_tasks_and_no_other_service(tmp_path: Path) -> None:
+    config, secrets = replace(CONFIG, home=tmp_path), load_or_create(tmp_path)
+    assert load_given(tmp_path) == {}
+    keep_given(tmp_path, {"NOTIFY_URLS": "json://hush"})
+    assert (tmp_path / "secrets" / "given.json").stat().st_mode & 0o077 == 0
+    given = load_given(tmp_path)
+    told = [name for name in SERVICES if "NOTIFY_URLS" in service_environment(name, config, secrets, {}, given)]
+    assert told == ["airflow-scheduler", "airflow-dag-processor"]
+
+
+def test_a_file_of_given_secrets_that_holds_something_else_is_refused_without_showing_it(tmp_path: Path) -> None:
+    load_or_create(tmp_path)
+    keep_given(tmp_path, {})
+    (tmp_path / "secrets" / "given.json").write_text("hush")
+    with pytest.raises(StackError, match=r"given\.json must hold what `gauntlet up` wrote") as error:
+        load_given(tmp_path)
+    assert "hush" not in str(error.value)

@@ -1,0 +1,43 @@
+"""Scoring: a recorded version's predictions of rows, by its own spec and from the file its hash names."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gauntlet.domain import training
+from gauntlet.domain.spec import Spec
+from gauntlet.jobs.ports import Version
+from gauntlet.jobs.run import Ports, Refused
+
+Floats = npt.NDArray[np.float64]
+Scorer = Callable[[pd.DataFrame], Floats]
+
+
+def predict(ports: Ports, version: Version, spec: Spec, frame: pd.DataFrame) -> Floats:
+    """Return predictions by the spec the version was trained by; Refused when it no longer fits the rows served."""
+    return scorer(ports, version, spec)(frame)
+
+
+def scorer(ports: Ports, version: Version, spec: Spec) -> Scorer:
+    """Load a version once and return what predicts with it, as `predict` does."""
+    own = Spec.from_json(version.spec_json)
+    _require_same_problem(version.version, own, spec)
+    model = training.load_model(ports.registry.model_bytes(version), spec.trusted_types)
+    return lambda frame: training.predict(model, frame, own)
+
+
+def _require_same_problem(version: int, own: Spec, spec: Spec) -> None:
+    if (own.target, own.task, own.classes) != (spec.target, spec.task, spec.classes):
+        raise Refused(
+            f"Champion and challenger must predict the same target; version {version} predicts {own.target} "
+            f"({own.task}), the spec now says {spec.target} ({spec.task}). Give the new problem a spec of its own."
+        )
+    gone = [*set(own.numeric_features) - set(spec.numeric), *set(own.categorical_features) - set(spec.categorical)]
+    if gone:
+        raise Refused(
+            f"A spec must serve what its champion reads; version {version} reads {', '.join(sorted(gone))}, which the "
+            "spec no longer has, or has as another kind. Put it back, or drop the alias `production` to train a first "
+            "model."
+        )

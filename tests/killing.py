@@ -1,0 +1,43 @@
+"""Ports that end the caller after a number of calls, to look at what a kill leaves behind."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gauntlet.jobs.run import Ports
+
+
+class Fuse:
+    """Counts calls, and calls `end` right after the one of number `last`."""
+
+    def __init__(self, last: int, end: Callable[[], Any]) -> None:
+        self.calls = 0
+        self._last = last
+        self._end = end
+
+    def through(self, ports: Ports) -> Ports:
+        """The same ports, with every call to the registry and the ledger counted."""
+        registry: Any = _Counted(ports.registry, self._burn)
+        ledger: Any = _Counted(ports.ledger, self._burn)
+        return replace(ports, registry=registry, ledger=ledger)
+
+    def _burn(self) -> None:
+        self.calls += 1
+        if self.calls == self._last:
+            self._end()
+
+
+class _Counted:
+    def __init__(self, port: Any, burn: Callable[[], None]) -> None:
+        self._port = port
+        self._burn = burn
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = method(*arguments, **options)
+            self._burn()
+            return result
+
+        return call

@@ -33,6 +33,7 @@ from gauntlet.domain.drift import DriftPolicy, DriftProfile, DriftReport
 from gauntlet.domain.spec import Spec
 
 GOALS = {"scipy loop": {"fitted": 35.0, "cold": 15.0}, "polars_ds": {"fitted": 3.0}}
+"""By what factor to be faster, on the million rows."""
 MEMORY_GOAL = 1.5
 SMALL, LARGE = (1_000_000, 14, 6), (10_000_000, 7, 3)
 
@@ -80,8 +81,8 @@ def compare(rows: int, of: Spec, rounds: int) -> None:
     for tool, goals in GOALS.items():
         for way, goal in goals.items():
             ratio = seconds[tool] / seconds[f"ours, {way}"]
-            verdict = "" if ratio >= goal else " - MISSED"
-            print(f"ours, {way}: {ratio:.1f} times as fast as {tool} (goal: {goal:g}){verdict}")
+            told = f" (goal: {goal:g}){'' if ratio >= goal else ' - MISSED'}" if rows == SMALL[0] else ""
+            print(f"ours, {way}: {ratio:.1f} times as fast as {tool}{told}")
 
 
 def turns(tools: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

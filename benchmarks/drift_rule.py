@@ -9,7 +9,6 @@ drifted by the router's own code, as `drift_cols` has it (power: a rule finds th
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from scipy.spatial.distance import jensenshannon
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "app")]
 
+from benchmarks.diamonds import all_diamonds, diamonds_spec, fitting  # noqa: E402
 from benchmarks.drift import machine  # noqa: E402
 
 from gauntlet.domain.drift import DriftPolicy, DriftProfile, DriftReport, DriftRule  # noqa: E402
-from gauntlet.domain.rows import check, typed  # noqa: E402
 from gauntlet.domain.spec import Spec  # noqa: E402
 from router.columns import Column  # noqa: E402
 from router.drift import standard  # noqa: E402
@@ -52,8 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=200)
     draws = parser.parse_args().draws
-    spec = Spec.parse("diamonds", (ROOT / "specs" / "diamonds.toml").read_text())
-    whole = diamonds(spec)
+    spec = diamonds_spec()
+    whole = fitting(all_diamonds(spec), spec).reset_index(drop=True)
     alarms = dict.fromkeys(RULES, 0)
     found = {name: dict.fromkeys(spec.variables, 0) for name in RULES}
     rng = np.random.default_rng(20)
@@ -76,16 +75,6 @@ def main() -> None:
             f"{name:62s} {f'{alarms[name]} of {draws}':>14s} {np.mean(list(powers.values())):11.3f} "
             f"{f'{powers[worst]:.3f} ({worst})':>21s}"
         )
-
-
-def diamonds(spec: Spec) -> pd.DataFrame:
-    """Return the real diamonds that fulfil their spec."""
-    package, _, file = spec.data.partition(":")
-    found = importlib.util.find_spec(package)
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    frame = pd.read_csv(Path(found.submodule_search_locations[0]) / file)
-    return check(typed(frame, spec).frame, spec).kept.reset_index(drop=True)
 
 
 def cases(whole: pd.DataFrame, spec: Spec, rng: np.random.Generator) -> Iterator[tuple[str | None, Case]]:

@@ -1,30 +1,23 @@
 """Watch production for 14 days, many times over: how often equal models are rolled back, and when worse ones are found.
 
-.venv/bin/python benchmarks/watch.py
+    .venv/bin/python -m benchmarks.watch
 
 Real diamonds, two models of one recipe trained on other rows with other seeds. Equal: the two losses of a row are
 swapped at random, which makes the models exactly equal. Worse: the same, and production's loss times 1.02, 1.05 or 1.1.
 """
 
-import importlib.util
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from benchmarks.diamonds import all_diamonds, diamonds_spec, fitting
 
 from gauntlet.domain.confidence_sequence import PairedSums, WatchPolicy, bounds
 from gauntlet.domain.recipes import pipeline
-from gauntlet.domain.rows import check, typed
-from gauntlet.domain.scores import losses
-from gauntlet.domain.spec import Spec
+from gauntlet.domain.scores import Floats, losses
 from gauntlet.domain.training import predict
 
-Floats = npt.NDArray[np.float64]
-ROOT = Path(__file__).resolve().parents[1]
 DAYS, ROWS_A_DAY = 14, 1000
 TRAINING_ROWS = 5000
 RECIPE = "hist_gradient_boosting"
@@ -55,8 +48,8 @@ def main() -> None:
 
 def paired_losses() -> tuple[Floats, Floats]:
     """The losses, shape (rows,), of two models of one recipe on the same rows, which neither was trained on."""
-    spec = Spec.parse("diamonds", (ROOT / "specs" / "diamonds.toml").read_text())
-    rows = diamonds(spec)
+    spec = diamonds_spec()
+    rows = fitting(all_diamonds(spec).sample(frac=1, random_state=1), spec)
     fresh = rows.iloc[2 * TRAINING_ROWS :]
     found = []
     for number in range(2):
@@ -65,16 +58,6 @@ def paired_losses() -> tuple[Floats, Floats]:
         model = pipeline(RECIPE, own).fit(trained_on[list(spec.features)], trained_on[spec.target])
         found.append(losses(fresh[spec.target], predict(model, fresh, spec), spec))
     return found[0], found[1]
-
-
-def diamonds(spec: Spec) -> pd.DataFrame:
-    """The diamonds that fulfil their spec, shuffled."""
-    package, _, file = spec.data.partition(":")
-    found = importlib.util.find_spec(package)
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    frame = pd.read_csv(Path(found.submodule_search_locations[0]) / file).sample(frac=1, random_state=1)
-    return check(typed(frame, spec).frame, spec).kept
 
 
 def watch(previous: Floats, production: Floats, worse: float, looks: int, rng: np.random.Generator) -> Result:

@@ -19,7 +19,7 @@ from gauntlet import bootstrap
 from gauntlet.compose import environment as compose
 from gauntlet.compose.stack import SERVICES as COMPOSE_SERVICES
 from gauntlet.embedded.layout import SERVICES
-from gauntlet.jobs.acts import Conductor
+from gauntlet.jobs.conductor import Conductor
 from gauntlet.settings import Settings
 from tests.postgres import free_port
 

@@ -94,9 +94,6 @@ class MemoryLedger:
         found = {spec: self.production(spec) for spec in sorted({e.spec for e in self.events})}
         return {spec: production for spec, production in found.items() if production is not None}
 
-    def production_at(self, spec: str, when: datetime) -> Period | None:
-        return next(iter(self.periods(spec, when)), None)
-
     def periods(self, spec: str | None, at: datetime | None = None) -> Sequence[Period]:
         found = [self._period(event) for event in reversed(self.events) if spec in (None, event.spec)]
         return [p for p in found if p and (at is None or (p.since <= at and (p.until is None or at < p.until)))]

@@ -1,24 +1,21 @@
 """Real diamonds that no model was trained on, and what models of one recipe say of them."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from benchmarks.diamonds import all_diamonds, diamonds_spec, fitting
 from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
 from gauntlet.domain.recipes import pipeline
-from gauntlet.domain.rows import check, typed
 from gauntlet.domain.scores import Floats
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.training import predict
 
-SPECS = Path(__file__).resolve().parents[2] / "specs"
 TRAINING_POOL = 20_000
 TRAINING_ROWS = 5_000
 BOOSTING, FOREST = "hist_gradient_boosting", "random_forest"
@@ -85,13 +82,8 @@ class Diamonds:
     @classmethod
     def load(cls) -> "Diamonds":
         """Return the rows within the spec's ranges, shuffled."""
-        spec = Spec.parse("diamonds", (SPECS / "diamonds.toml").read_bytes())
-        package, _, file = spec.data.partition(":")
-        found = importlib.util.find_spec(package)
-        assert found is not None
-        assert found.submodule_search_locations is not None
-        raw = pd.read_csv(Path(found.submodule_search_locations[0]) / file)
-        kept = check(typed(raw, spec).frame, spec).kept.drop_duplicates(list(spec.variables))
+        spec = diamonds_spec()
+        kept = fitting(all_diamonds(spec), spec).drop_duplicates(list(spec.variables))
         shuffled = kept.sample(frac=1, random_state=0)
         return cls(spec, shuffled[:TRAINING_POOL], shuffled[TRAINING_POOL:])
 

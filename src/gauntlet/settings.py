@@ -101,7 +101,7 @@ class Settings(BaseModel):
         False, description="a person must approve a promotion in Airflow; without an answer the champion stays"
     )
     approval_timeout_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
-        24, description="hours within which a promotion must be approved"
+        24.0, description="hours within which a promotion must be approved"
     )
     notify_urls: SecretStr | None = Field(
         None, description="where drift, promotions, rollbacks and failures are told: URLs as Apprise writes them"

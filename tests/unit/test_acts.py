@@ -14,14 +14,13 @@ from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.acts import (
     DEMO_ROWS,
     ActOutcome,
-    Conductor,
     RunFailed,
-    TaskState,
     demo_traffic,
     play,
     run_once,
     turned_on,
 )
+from gauntlet.jobs.conductor import Conductor, TaskState
 from gauntlet.jobs.flow import LABELS, Step
 from gauntlet.jobs.ports import Entry, Production, ServiceAway
 

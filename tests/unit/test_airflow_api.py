@@ -11,7 +11,7 @@ from tests.postgres import free_port
 
 from gauntlet.adapters import airflow_api
 from gauntlet.adapters.airflow_api import AirflowClient, AirflowError
-from gauntlet.jobs.acts import TaskState
+from gauntlet.jobs.conductor import TaskState
 from gauntlet.jobs.ports import ServiceAway
 
 URL = "http://127.0.0.1:8080"

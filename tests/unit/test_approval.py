@@ -1,12 +1,14 @@
 """People in the flow, on fakes: who must agree to a promotion, what holds one back, and what people are told."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.test_pipeline import World
 from tests.unit.test_pipeline import _until as until
 
+from gauntlet import bootstrap
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.approval import question
@@ -91,6 +93,12 @@ def test_the_question_holds_the_evidence(drifted: World) -> None:
         "no answer within 12 hours: v1 stays",
     ):
         assert part in asked.body
+
+
+def test_a_link_holds_no_login(tmp_path: Path) -> None:
+    own = {"GAUNTLET_STACK": "embedded", "GAUNTLET_HOME": str(tmp_path), "DEFAULT_SPEC": "diamonds"}
+    settings = bootstrap.load_settings({**own, "MLFLOW_TRACKING_URI": "https://user:secret@mlflow.example.org/here/"})
+    assert bootstrap.make_run(settings, "diamonds", "key", {}).mlflow_page == "https://mlflow.example.org/here"
 
 
 def test_a_text_from_the_data_is_no_markup_in_the_question(drifted: World) -> None:

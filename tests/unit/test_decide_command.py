@@ -74,6 +74,16 @@ def test_people_see_verdict_reason_figures_and_guardrails(rows: Path) -> None:
     assert PromotionPolicy().sha256() in output
 
 
+def test_names_in_files_cannot_drive_the_terminal(rows: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(rows).rename(columns={"weight": "\x1b[2Jweight", "town": "\x1b[2Jtown"})
+    frame["\x1b[2Jtown"] = frame["\x1b[2Jtown"].str.replace("[red]", "\x1b[2J")
+    frame.to_parquet(tmp_path / "evil.parquet")
+    result = CliRunner().invoke(cli, ["decide", str(tmp_path / "evil.parquet")], color=True)
+    assert result.exit_code == 0
+    assert "\ufffd[2Jtown" in result.output
+    assert "\x1b[2J" not in result.output
+
+
 def test_another_policy_may_come_to_another_verdict(rows: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("min_rows = 5000\n")

@@ -175,6 +175,16 @@ def test_rows_of_the_router_may_carry_its_own_columns(folder: Folder) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
 
 
+def test_a_column_that_neither_spec_nor_check_knows_is_drift_only_where_it_is_new(folder: Folder) -> None:
+    folder.write("noted.csv", house_rows(300).assign(note="x"))
+    both = folder.drift("noted.csv", "noted.csv", "--spec", "houses.toml")
+    assert both.exit_code == 0
+    assert both.stdout.splitlines()[-2] == "not compared: note (not in the spec)"
+    new = folder.drift("reference.csv", "noted.csv", "--spec", "houses.toml")
+    assert new.exit_code == 1
+    assert "the column is not in the reference" in new.stdout
+
+
 def test_the_page_is_written_and_says_the_same(folder: Folder) -> None:
     done = folder.drift("reference.csv", "moved.csv", "--html", "report.html")
     page = (folder.path / "report.html").read_text()
@@ -185,10 +195,14 @@ def test_the_page_is_written_and_says_the_same(folder: Folder) -> None:
 
 def test_names_in_files_cannot_drive_the_terminal(folder: Folder) -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"\x1b[2Jx": rng.normal(0, 1, 50)})
-    done = folder.drift(folder.write("evil.csv", frame), "evil.csv")
+    ids = [f"i{number}" for number in range(50)]
+    frame = pd.DataFrame({"\x1b[2Jx": rng.normal(0, 1, 50), "\x1b[2Jid": ids})
+    evil = str(folder.path / folder.write("evil.csv", frame))
+    done = CliRunner().invoke(cli, ["drift", evil, evil], color=True)
     assert done.exit_code == 0
-    assert "\x1b" not in done.stdout
+    assert "not compared: \ufffd[2Jid (ids: each value once)" in done.stdout
+    assert "\x1b[2J" not in done.stdout
+    assert "\x1b[32m" in done.stdout  # colours are sent, so that the rest would have been
 
 
 PROGRAM = [sys.executable, "-c", "from gauntlet.cli import main; main()", "drift"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.contract.adapters.records import make_case
 from tests.fakes import (
     MemoryApprover,
     MemoryLedger,
@@ -351,6 +352,47 @@ def test_an_alias_moved_by_hand_becomes_the_truth(started: World) -> None:
     assert started.aliases == {Alias.PRODUCTION: 2, Alias.PREVIOUS: 1}
     newest = started.ledger.history("toys", 1)[0]
     assert (newest.verdict, newest.champion, newest.challenger) == (None, 1, 2)
+
+
+class PromotingLedger(MemoryLedger):
+    """A promotion is settled, by another run, right before a move by hand is recorded."""
+
+    promotes: Case | None = None
+
+    def record_external(self, spec: str, model: str, old: int | None, new: int | None, run_id: str | None) -> None:
+        case, self.promotes = self.promotes, None
+        if case is not None:
+            assert self.settle(case).promoted
+        super().record_external(spec, model, old, new, run_id)
+
+
+def test_a_move_by_hand_beside_a_promotion_is_recorded_and_not_undone(started: World) -> None:
+    for _ in range(2):
+        started.go(force_retrain=True)
+    one, two, _ = started.ledger.versions
+    ledger = PromotingLedger()
+    vars(ledger).update(vars(started.ledger))
+    ledger.promotes = replace(make_case("toys", "beside", None, 1, model="toys"), champion=one, challenger=two)
+    started.registry.aliases["toys", Alias.PRODUCTION] = 3
+    now = reconcile(replace(started.ports, ledger=ledger), "toys", NAMES)
+
+    assert now is not None
+    assert now.version == 3
+    assert started.aliases == {Alias.PRODUCTION: 3, Alias.PREVIOUS: 2}
+    assert [period.kind for period in ledger.periods("toys")] == ["external", "promote", "first"]
+
+
+def test_a_promotion_that_is_history_is_not_told_again(started: World) -> None:
+    started.prices_rise()
+    run = started.run()
+    results = _until(started, run, Step.SET_NEW_PROD_MODEL)
+    TASKS[Step.SET_NEW_PROD_MODEL].run(run, started.ports, results)
+    assert started.notifier.told[-1][0] == "toys: v2 is in production"
+    started.registry.aliases["toys", Alias.PRODUCTION] = 1
+    told = len(started.notifier.told)
+    TASKS[Step.SET_NEW_PROD_MODEL].run(run, started.ports, results)
+    assert started.champion == 1
+    assert len(started.notifier.told) == told
 
 
 def test_an_alias_dropped_by_hand_leaves_no_champion_and_the_next_run_trains_one(started: World) -> None:

@@ -183,9 +183,24 @@ def test_the_same_key_again_does_nothing_also_later(world: World) -> None:
     version = world.ledger.add_version(world.registry.publish(candidate, log_details=False))
     fresh = replace(version, model_sha256="0" * 64, seed=99)
     world.ledger.settle(replace(make_case("things", "run 4", 2, 4), challenger=fresh))
+    reconcile(world.ports, "things", NAMES)
+    world.registry.aliases[NAMES.model, Alias.STAGING] = 3
     assert world.back(key="watch 3").entry == first.entry
     assert world.champion == 4
-    assert world.aliases == {Alias.PRODUCTION: 4, Alias.PREVIOUS: 2}
+    assert world.aliases == {Alias.PRODUCTION: 4, Alias.PREVIOUS: 2, Alias.STAGING: 3}
+    assert len(world.told.titles) == 1
+
+
+def test_a_message_that_a_kill_cut_off_is_sent_by_the_next_try_of_the_key(world: World) -> None:
+    class Dying:
+        def tell(self, *_: str) -> None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        world.back(key="watch 3", notifier=Dying())
+    assert world.aliases == {Alias.PRODUCTION: 2, Alias.PREVIOUS: 1}
+    assert world.back(key="watch 3").repeated
+    assert world.told.titles == ["things: production was rolled back, v3 → v2"]
 
 
 def test_twenty_at_once_are_one(world: World) -> None:

@@ -291,6 +291,14 @@ def test_every_list_of_secrets_is_the_same() -> None:
     assert set(shell) == {*compose.SECRETS, *demanded.findall(compose_files[1])}
 
 
+def test_the_command_line_in_its_container_has_what_a_rollback_needs() -> None:
+    service = (TOOLS.parent / "docker-compose.yml").read_text().split("\n  gauntlet:")[1].split("\nnetworks:")[0]
+    assert "*addresses" in service
+    for name in ("OBJECT_STORE", "EXPERIMENT_NAME", "NOTIFY_URLS"):
+        assert f"\n      {name}:" in service
+    assert "AWS_" not in service
+
+
 def test_clean_stops_the_embedded_stack_whatever_env_says(checkout: Path) -> None:
     command = checkout / ".venv" / "bin" / "gauntlet"
     command.write_text('#!/bin/sh\necho "$GAUNTLET_STACK $*" >"$(dirname "$0")/../../called"\n')

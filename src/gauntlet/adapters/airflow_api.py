@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from gauntlet.domain.errors import Mendable
-from gauntlet.jobs.acts import TaskState
+from gauntlet.jobs.conductor import TaskState
 from gauntlet.jobs.ports import ServiceAway
 
 UNFINISHED = ("queued", "running")

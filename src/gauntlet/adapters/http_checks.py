@@ -14,7 +14,7 @@ from gauntlet.jobs.doctor import Finding
 
 SECONDS = 5.0
 CLOCK_LIMIT = 5.0
-SHOWN_DAGS = 500
+PAGE = 100  # Airflow gives no more at once
 
 
 class HttpService:
@@ -101,14 +101,24 @@ def _check_imports(service: HttpService, token: str) -> list[Finding]:
 
 def _check_dags(service: HttpService, token: str, dags: dict[str, str]) -> list[Finding]:
     """A DAG that is missing among others; none at all means that Airflow has only just begun to read them."""
-    body = service.get("/api/v2/dags", token, limit=SHOWN_DAGS, exclude_stale=True).raise_for_status().json()
-    found = {each["dag_id"] for each in body["dags"]}
+    found = _known_dags(service, token)
     remedy = "A new spec shows within 30 s; after that see: gauntlet logs airflow-dag-processor"
     return [
         Finding("dags", f"Airflow must have a DAG for the spec {spec}; it has no {dag}.", remedy)
         for dag, spec in dags.items()
         if found and dag not in found
     ]
+
+
+def _known_dags(service: HttpService, token: str) -> set[str]:
+    found: set[str] = set()
+    while True:
+        page = {"limit": PAGE, "offset": len(found), "order_by": "dag_id", "exclude_stale": True}
+        body = service.get("/api/v2/dags", token, **page).raise_for_status().json()
+        new = {each["dag_id"] for each in body["dags"]} - found
+        found |= new
+        if not new or len(found) >= body["total_entries"]:
+            return found
 
 
 def _last_line(trace: str) -> str:

@@ -61,10 +61,6 @@ class PostgresLedger:
         """Return every spec that has a version in production."""
         return self._database.transact(lambda cursor: reads.production(cursor, None))
 
-    def production_at(self, spec: str, when: datetime) -> Period | None:
-        """Return what was in production at a time."""
-        return next(iter(self.periods(spec, when)), None)
-
     def periods(self, spec: str | None, at: datetime | None = None) -> Sequence[Period]:
         """Return the stays in production, or those that a time lies in, newest first."""
         return self._database.transact(lambda cursor: reads.periods(cursor, spec, at))

@@ -1,6 +1,16 @@
 """The one place that reads the environment and puts the parts together. Importing it loads nothing heavy."""
 
-from gauntlet.bootstrap.catalogue import Pipeline, dag_id, load_spec, load_specs, names, pipelines, run_key, spec_errors
+from gauntlet.bootstrap.catalogue import (
+    Pipeline,
+    dag_id,
+    load_spec,
+    load_specs,
+    names,
+    pipelines,
+    run_key,
+    spec_errors,
+    watch_id,
+)
 from gauntlet.bootstrap.decide import decide_file
 from gauntlet.bootstrap.doctor import examine
 from gauntlet.bootstrap.drift import drift_between, write_page
@@ -22,5 +32,5 @@ __all__ = [
     "examine", "freeze", "freezes", "inside_a_service", "ledger", "load_settings", "load_spec", "load_specs",
     "make_ports", "make_run", "names", "pipelines", "prepare_databases", "prune", "restore", "roll_back", "router",
     "run_key", "run_step", "run_watch_step", "spec_errors", "stack", "stack_config", "start_stack", "tell_failure",
-    "watched", "write_page",
+    "watch_id", "watched", "write_page",
 ]  # fmt: skip

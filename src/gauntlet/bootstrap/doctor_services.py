@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gauntlet.bootstrap.catalogue import dag_id, load_specs, names
+from gauntlet.bootstrap.catalogue import dag_id, load_specs, names, watch_id
 from gauntlet.bootstrap.wiring import ledger, make_ports, s3_access
 from gauntlet.jobs.doctor import Check, Finding
 from gauntlet.jobs.stack import DATABASES, SUPERUSER
@@ -117,7 +117,7 @@ def _airflow(place: Place, service: HttpService) -> list[Finding]:
     from gauntlet.adapters.http_checks import check_airflow
 
     settings = place.settings()
-    dags = {dag_id(settings, spec): spec for spec in load_specs(settings)[0]}
+    dags = {dag(settings, spec): spec for spec in load_specs(settings)[0] for dag in (dag_id, watch_id)}
     remedy = f"Put the right password back; or let Airflow take this one over: {place.start}"
     password = settings.secret("airflow_admin_password")
     return check_airflow(service, settings.airflow_admin_user, password, dags, remedy)

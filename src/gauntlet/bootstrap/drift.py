@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SETTINGS = ("drift_rule", "ks_pvalue_threshold", "psi_threshold", "specs_dir")
 """The only settings that count here."""
-OURS = ("row_id", "arm")
-"""Columns that the router adds, which no spec has."""
 NAME_WIDTH = 40
 
 
@@ -38,6 +36,13 @@ class FileDrift:
         from gauntlet.domain.report import by_column
 
         return tuple((finding.drifted, _cells(finding)) for each in by_column(self.report) for finding in each.findings)
+
+    @property
+    def not_compared(self) -> tuple[tuple[str, str], ...]:
+        """The columns that were not compared, each with what it holds, as text."""
+        from gauntlet.domain.report import short
+
+        return tuple((short(column, NAME_WIDTH), what) for column, what in self.left_out.items())
 
     @property
     def line(self) -> str:
@@ -61,7 +66,7 @@ def drift_between(reference: Path, current: Path, spec: str | None, doing: Calla
     doing("comparing")
     policy = drift_policy(settings, chosen)
     if chosen is not None:
-        return FileDrift(_by_spec(chosen, frames[0], frames[1], policy), {})
+        return _by_spec(chosen, frames[0], frames[1], policy)
     found = compare_frames(frames[0], frames[1], policy)
     return FileDrift(found.report, found.left_out)
 
@@ -98,10 +103,15 @@ def _spec(settings: Settings, name: str) -> Spec:
     return read_spec(path) if path.suffix == ".toml" else load_spec(settings, name)
 
 
-def _by_spec(spec: Spec, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> DriftReport:
+def _by_spec(spec: Spec, reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy) -> FileDrift:
+    """Compare the spec's variables; a further column is drift only where the reference does not have it."""
     from gauntlet.domain.drift import DriftProfile
+    from gauntlet.domain.spec_rules import RESERVED_COLUMNS
 
-    aside = {*OURS, spec.key} - set(spec.variables)
+    known = {*RESERVED_COLUMNS, spec.key}
+    further = [name for name in reference.columns if name not in spec.variables]
+    aside = {*known, *further}
     judged = spec.model_copy(update={"key": None})
     first, second = (frame.drop(columns=[name for name in aside if name in frame]) for frame in (reference, current))
-    return DriftProfile.fit(first, judged).compare(second, policy)
+    report = DriftProfile.fit(first, judged).compare(second, policy)
+    return FileDrift(report, {str(name): "not in the spec" for name in further if name not in known})

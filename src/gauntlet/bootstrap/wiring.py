@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gauntlet.bootstrap.catalogue import dag_id, load_spec, names, run_key
 from gauntlet.bootstrap.environment import ROOT, load_settings, reach_loopback_directly
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gauntlet.adapters.local_store import LocalStore
     from gauntlet.adapters.router_client import RouterClient
     from gauntlet.adapters.s3_store import S3Store
-    from gauntlet.jobs.acts import Conductor
+    from gauntlet.jobs.conductor import Conductor
     from gauntlet.jobs.ledger_records import Freeze
     from gauntlet.jobs.people import Notifier
     from gauntlet.jobs.ports import Production
@@ -99,9 +100,15 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
         rng=default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])),
         require_approval=settings.require_approval,
         approval_hours=settings.approval_timeout_hours,
-        mlflow_page=(settings.mlflow_page_url or settings.mlflow_tracking_uri or "").rstrip("/"),
+        mlflow_page=_page(settings.mlflow_page_url or settings.mlflow_tracking_uri or ""),
         clock=time.perf_counter,
     )
+
+
+def _page(address: str) -> str:
+    """An address as people are told it: without the login that may stand in it."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
 def make_ports(settings: Settings) -> Ports:
@@ -189,7 +196,7 @@ def conductor(
 ) -> Conductor:
     """Return what starts runs of a spec's DAG."""
     from gauntlet.adapters.airflow_api import AirflowClient
-    from gauntlet.jobs.acts import Conductor
+    from gauntlet.jobs.conductor import Conductor
 
     settings.require("airflow_url", "airflow_admin_password")
     assert settings.airflow_admin_password is not None  # noqa: S101 - require() has just checked it

@@ -1,6 +1,7 @@
 """gauntlet decide."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,20 @@ def decide(rows: Path, policy: Path | None, as_json: bool) -> None:
 
 
 def _show(found: Any) -> None:
+    from gauntlet.domain.report import plain  # what it loads is loaded by now
+
     decision, comparison = found.decision, found.table.comparison
     click.echo(click.style(str(decision.verdict), fg=COLOURS[str(decision.verdict)], bold=True))
-    click.echo(f"{decision.reason}\n")
+    click.echo(f"{plain(decision.reason)}\n")
     for name, text in _figures(decision, comparison):
         click.echo(f"  {name:<12} {text}")
     if decision.guardrails:
         click.echo()
-        _table(decision.guardrails)
+        _table((each.name, each.passed, plain(each.reason)) for each in decision.guardrails)
     click.echo()
-    click.echo(f"  segments     {', '.join(found.table.segments) or 'none'}")
+    click.echo(f"  segments     {plain(', '.join(found.table.segments)) or 'none'}")
     if found.table.unused:
-        click.echo(f"  not used     {', '.join(found.table.unused)}")
+        click.echo(f"  not used     {plain(', '.join(found.table.unused))}")
     click.echo(f"  policy       {found.policy_sha256}")
 
 
@@ -79,9 +82,8 @@ def _estimate(estimate: Any, sign: str = "") -> str:
     return f"{estimate.value:{sign}.3f} ({estimate.low:{sign}.3f} to {estimate.high:{sign}.3f})"
 
 
-def _table(guardrails: Any) -> None:
+def _table(guardrails: Iterable[tuple[str, bool, str]]) -> None:
     table = Table("guardrail", "", "what was found, and the limit")
-    for each in guardrails:
-        mark = "[green]passes[/green]" if each.passed else "[red bold]FAILS[/red bold]"
-        table.add_row(each.name, mark, escape(each.reason))
+    for name, passed, reason in guardrails:
+        table.add_row(name, "[green]passes[/green]" if passed else "[red bold]FAILS[/red bold]", escape(reason))
     Console().print(table)

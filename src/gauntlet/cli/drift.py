@@ -55,7 +55,7 @@ def _text(found: "FileDrift") -> str:
     for row in rows:
         mark, *cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         lines.append("  ".join([click.style(mark, fg="red", bold=True) if row[0] else mark, *cells, row[-1]]).rstrip())
-    lines += ["", *(f"not compared: {column} ({what})" for column, what in found.left_out.items())]
+    lines += ["", *(f"not compared: {column} ({what})" for column, what in found.not_compared)]
     return "\n".join([*lines, click.style(found.line, fg="red" if found.report.drifted else "green", bold=True)])
 
 

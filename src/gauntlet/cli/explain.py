@@ -24,7 +24,7 @@ def lines(dossier: Dossier) -> Lines:
     if entry.verdict is not None:
         yield from _test_lines(entry)
     if dossier.policy is not None:
-        yield "policy", _pairs(dossier.policy)
+        yield "policy", _pairs(dict(sorted(dossier.policy.items())))
         yield "", f"sha256 {dossier.policy_sha256}"
     if dossier.code_version is not None:
         yield "code", dossier.code_version

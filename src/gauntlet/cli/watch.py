@@ -22,7 +22,8 @@ NO_LOOKS = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def watch(spec: str | None, as_json: bool) -> None:
     """Show what the watch over production has seen since the last promotion, oldest first."""
-    name, period, looks = bootstrap.watched(bootstrap.load_settings(), spec)
+    settings = bootstrap.load_settings()
+    name, period, looks = bootstrap.watched(settings, spec)
     if as_json:
         version = period.version if period else None
         answer = {"spec": name, "production": version, "looks": [_plain(look) for look in looks]}
@@ -37,7 +38,8 @@ def watch(spec: str | None, as_json: bool) -> None:
         outcome = click.style(f"{look.outcome:<12}", fg=COLOURS.get(look.outcome), bold=True)
         click.echo(f"{look.at:%Y-%m-%d %H:%M:%S}  {outcome} {look.rows:>9,} rows  {figures}".rstrip())
     if not looks:
-        click.echo(NO_LOOKS.get(period.kind, "no look yet: switch the DAG watch_production on in Airflow"))
+        dag = bootstrap.watch_id(settings, name)
+        click.echo(NO_LOOKS.get(period.kind, f"no look yet: switch the DAG {dag} on in Airflow"))
     elif looks[-1].outcome.bad:
         click.echo(f"{looks[-1].reason}\nroll back: {how_to_roll_back(looks[-1])}")
 

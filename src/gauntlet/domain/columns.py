@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64 | np.int64]
 
 

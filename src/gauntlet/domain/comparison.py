@@ -12,17 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from gauntlet.domain import comparison_parts as parts
+from gauntlet.domain.columns import Mask
 from gauntlet.domain.comparison_parts import (
     AnchorEffect,
     Bias,
     Figure,
     Latency,
-    Mask,
     Scored,
     SegmentEffect,
     Tail,
 )
-from gauntlet.domain.intervals import Effect, Estimate, paired_effect, sample_ratio_p_value, welch_effect
+from gauntlet.domain.intervals import Effect, paired_effect, sample_ratio_p_value, welch_effect
 from gauntlet.domain.promotion_policy import PromotionPolicy
 from gauntlet.domain.scores import Floats, Problem, losses
 
@@ -93,7 +93,7 @@ class Comparison:
             if given.get(name) is not None:
                 given[name] = kind(**given[name])
         given["segments"] = tuple(SegmentEffect(**each) for each in values["segments"])
-        given["figures"] = tuple(_figure(each) for each in values.get("figures", ()))
+        given["figures"] = tuple(Figure.from_dict(each) for each in values.get("figures", ()))
         return cls(**given)
 
 
@@ -191,7 +191,6 @@ class _Rows:
     in_a: Mask
     in_b: Mask
     anchor: Floats | None
-
     paired: bool
 
     def only(self, kept: Mask) -> _Rows:
@@ -290,14 +289,3 @@ def _finite(predicted: Floats) -> Mask:
 
 def _mean(values: Floats) -> float | None:
     return float(values.mean()) if len(values) else None
-
-
-def _figure(values: Mapping[str, Any]) -> Figure:
-    difference = values["difference"]
-    return Figure(
-        name=values["name"],
-        champion=Estimate(**values["champion"]),
-        challenger=Estimate(**values["challenger"]),
-        difference=None if difference is None else Estimate(**difference),
-        p_value=values["p_value"],
-    )

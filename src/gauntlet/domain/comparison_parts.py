@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gauntlet.domain.columns import Mask
 from gauntlet.domain.intervals import (
     Estimate,
     auc_influence,
@@ -23,11 +24,9 @@ from gauntlet.domain.intervals import (
     wilson,
 )
 from gauntlet.domain.promotion_policy import PromotionPolicy
-from gauntlet.domain.scores import Floats, Problem, class_positions
+from gauntlet.domain.scores import LARGEST_LOSS, Floats, Problem, class_positions
 
 LATENCY_QUANTILE = 0.95
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,13 @@ class Figure:
     difference: Estimate | None
     p_value: float | None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Figure:
+        """Return the figure whose parts a mapping holds as JSON values."""
+        parts = ("champion", "challenger", "difference")
+        estimates = {part: None if values[part] is None else Estimate(**values[part]) for part in parts}
+        return cls(**{**values, **estimates})
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -114,16 +120,18 @@ class Scored:
 def segment_effects(
     segments: Mapping[str, npt.NDArray[Any]], in_a: Mask, in_b: Mask, scored: Scored
 ) -> Iterator[SegmentEffect]:
-    """Yield the effect within every category of every segment column, whose values have shape (all rows,)."""
-    effect_of = paired_effect if scored.paired else welch_effect
+    """Yield the effect within every category of every segment column, whose values have shape (all rows,).
+
+    Of arms, only within those that both have enough rows of for a spread.
+    """
+    effect_of, fewest = (paired_effect, 1) if scored.paired else (welch_effect, 2)
     for column, values in segments.items():
         codes, categories = pd.factorize(pd.Series(values), sort=True)
         of_a, of_b = codes[in_a], codes[in_b]
         for code, category in enumerate(categories):
             a, b = scored.loss_a[of_a == code], scored.loss_b[of_b == code]
-            found = effect_of(a, b)
-            rows = len(a) if scored.paired else len(a) + len(b)
-            if rows:
+            if min(len(a), len(b)) >= fewest:
+                found, rows = effect_of(a, b), len(a) if scored.paired else len(a) + len(b)
                 yield SegmentEffect(column, str(category), rows, found.effect, found.error)
 
 
@@ -158,8 +166,8 @@ def _quantile_samples(
 def bias(scored: Scored, policy: PromotionPolicy) -> Bias:
     """Return both models' mean errors with normal intervals; needs at least two rows on either side."""
     z = policy.guardrail_critical()
-    truth_a, truth_b = scored.truth_a.astype(np.float64), scored.truth_b.astype(np.float64)
-    error_a, error_b = scored.champion - truth_a, scored.challenger - truth_b
+    truth_a, truth_b = _bounded(scored.truth_a.astype(np.float64)), _bounded(scored.truth_b.astype(np.float64))
+    error_a, error_b = _bounded(scored.champion) - truth_a, _bounded(scored.challenger) - truth_b
     mean_a, mean_b = float(error_a.mean()), float(error_b.mean())
     margin = z * mean_error(error_b)
     size_a, size_b = np.copysign(1.0, mean_a) * error_a, np.copysign(1.0, mean_b) * error_b
@@ -167,6 +175,10 @@ def bias(scored: Scored, policy: PromotionPolicy) -> Bias:
     excess = abs(mean_b) - abs(mean_a)
     scale = abs(float(truth_b.mean()))
     return Bias(mean_a, mean_b, mean_b - margin, mean_b + margin, excess, excess - z * error, scale)
+
+
+def _bounded(values: Floats) -> Floats:
+    return np.clip(values, -LARGEST_LOSS, LARGEST_LOSS)
 
 
 def figures(scored: Scored, problem: Problem, policy: PromotionPolicy) -> Iterator[Figure]:

@@ -60,7 +60,7 @@ def compare_table(frame: pd.DataFrame, policy: PromotionPolicy) -> TableComparis
     `champion_seconds`, `challenger_seconds` hold the time of one call each in the rows where one was measured. Every
     other column with few text values is a segment column. Raises ColumnsError.
     """
-    names = MODELS if policy.rule is PromotionRule.NON_INFERIORITY and _has(frame, "anchor") else MODELS[:2]
+    names = MODELS if policy.rule is PromotionRule.NON_INFERIORITY and _has_anchor(frame) else MODELS[:2]
     found = (_classified if policy.metric == "log_loss" else _numeric)(frame, names)
     reserved = {*found.used, "row_id", "arm", *SECONDS, *_of_models(frame)}
     segments = {
@@ -151,15 +151,15 @@ def _binary(frame: pd.DataFrame, names: tuple[str, ...]) -> _Predictions:
 
 
 def _require(frame: pd.DataFrame, names: tuple[str, ...]) -> None:
-    missing = [name for name in names if not _has(frame, name)]
+    missing = [name for name in names if name not in frame.columns]
     if missing:
         columns = [str(name) for name in frame.columns]
         remedy = did_you_mean(missing[0], columns)
         raise ColumnsError(f"the table must have the columns {', '.join(names)}; {missing[0]} is missing. {remedy}")
 
 
-def _has(frame: pd.DataFrame, name: str) -> bool:
-    return any(column == name or str(column).startswith(f"{name}.") for column in frame.columns)
+def _has_anchor(frame: pd.DataFrame) -> bool:
+    return any(str(column).partition(".")[0] == "anchor" for column in frame.columns)
 
 
 def _of_models(frame: pd.DataFrame) -> set[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gauntlet.domain.drift_measures import Measured
-from gauntlet.domain.drift_report import DriftFinding, DriftPolicy, DriftRule
+from gauntlet.domain.drift_report import DriftFinding, DriftPolicy, DriftRule, TestName
 from gauntlet.domain.drift_samples import CategoricalSample, Current, NumericSample, Reference
 from gauntlet.domain.spec import ColumnDrift
 from gauntlet.domain.wording import percent
@@ -51,10 +51,9 @@ def on_distribution(column: str, found: Measured, sure: Significance, rule: Colu
     if rule.rule is DriftRule.ORIGINAL:
         yield from _originally(column, found, rule)
         return
-    name, test, effect, threshold = (
-        ("PSI", "psi", found.psi, rule.psi)
-        if found.distance is None
-        else ("KS distance", "ks", found.distance, rule.distance)
+    test: TestName = "psi" if found.distance is None else "ks"
+    name, effect, threshold = (
+        ("PSI", found.psi, rule.psi) if found.distance is None else ("KS distance", found.distance, rule.distance)
     )
     significant, large = sure.adjusted <= rule.significance, effect >= threshold
     certainty = (
@@ -63,10 +62,7 @@ def on_distribution(column: str, found: Measured, sure: Significance, rule: Colu
     )
     joint = "and" if significant == large else "but"
     reason = f"{_size(name, effect, threshold)} {joint} {certainty}"
-    drifted = significant and large
-    yield DriftFinding(
-        column, "psi" if test == "psi" else "ks", effect, found.p_value, effect, threshold, drifted, reason
-    )
+    yield DriftFinding(column, test, effect, found.p_value, effect, threshold, significant and large, reason)
     if found.distance is not None:
         joint = "and" if significant == (found.psi >= rule.psi) else "but"
         yield _numeric_psi(column, found.psi, rule, significant, f" {joint} the KS test's {certainty}")
@@ -106,7 +102,7 @@ def on_values(column: str, reference: Reference, current: Current, rule: ColumnR
         drifted = reaches(share, rule.unseen) or not current.size
         yield DriftFinding(column, "schema", share, None, share, rule.unseen, drifted, reason)
     if not reference.size or not current.size:
-        if not current.misfits:
+        if current.size or not current.misfits:  # a current sample of misfits alone is a finding already
             yield _no_data(column, reference, current)
         return
     before = reference.missing / (reference.size + reference.missing + reference.misfits)

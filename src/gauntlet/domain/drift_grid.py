@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gauntlet.domain.columns import Floats, Mask, Numbers
+from gauntlet.domain.columns import Counts, Floats, Mask, Numbers
 
-Counts = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.uint16 | np.uint32]
 
 CELLS, MANY_CELLS = 2**16, 2**18

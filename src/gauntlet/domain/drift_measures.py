@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gauntlet.domain.columns import Numbers
-from gauntlet.domain.drift_grid import Counts
+from gauntlet.domain.columns import Counts, Numbers
 from gauntlet.domain.drift_numbers import bin_counts, compare_numbers, quantile_edges
 from gauntlet.domain.drift_overlays import categorical_overlay, numeric_overlay, overlay_edges
 from gauntlet.domain.drift_report import Overlay

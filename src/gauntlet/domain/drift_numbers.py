@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gauntlet.domain.columns import Mask, Numbers
-from gauntlet.domain.drift_grid import Cells, Counts, Grid, distinct, pick
+from gauntlet.domain.columns import Counts, Mask, Numbers
+from gauntlet.domain.drift_grid import Cells, Grid, distinct, pick
 from gauntlet.domain.drift_samples import NumericReference, NumericSample, Side
 
 SORTS_BETTER = 0.5

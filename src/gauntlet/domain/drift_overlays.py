@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gauntlet.domain.columns import Floats, Numbers
-from gauntlet.domain.drift_grid import Counts, finite
+from gauntlet.domain.columns import Counts, Floats, Numbers
+from gauntlet.domain.drift_grid import finite
 from gauntlet.domain.drift_numbers import bin_counts
 from gauntlet.domain.drift_report import Overlay
 from gauntlet.domain.drift_samples import CategoricalSample, NumericReference, NumericSample

@@ -8,9 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gauntlet.domain.columns import Numbers, count_categories, present_numbers
+from gauntlet.domain.columns import Counts, Numbers, count_categories, present_numbers
 from gauntlet.domain.drift_grid import Grid, distinct
-from gauntlet.domain.drift_statistics import Counts
 
 Side = Literal["left", "right"]
 

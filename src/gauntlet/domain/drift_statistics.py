@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from gauntlet.domain.columns import Counts
+
 ORIGINAL_EPSILON = 1e-6
 """What an empty level's share counts as in the plain PSI."""
 SMOOTHING = 0.5
@@ -20,8 +22,6 @@ TAIL, END, MANY = 2.2, 370.0, 2500
 """Where n D^2 lies between, scipy adds up n terms: slow from MANY on. Beyond END it answers 0."""
 NODES = 500
 """At how many places the terms of that sum are looked at instead."""
-
-Counts = npt.NDArray[np.int64]
 
 
 def ks_p_value(distance: float, reference: int, current: int) -> float:

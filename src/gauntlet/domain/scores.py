@@ -14,6 +14,9 @@ Floats = npt.NDArray[np.float64]
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 """Probabilities are raised to this before their logarithm is taken, as scikit-learn does."""
 
+LARGEST_LOSS = 1e50
+"""What a loss is at most where truth and prediction are finite: sums of squares of larger ones would be infinite."""
+
 
 class Problem(Protocol):
     """What a comparison must know of a spec: the metric, and the classes in order (none for a regression)."""
@@ -33,15 +36,21 @@ def losses(truth: Any, predicted: Floats, spec: Problem) -> Floats:
     """Return each row's loss, shape (rows,): |truth - predicted|, or -log of the true class's probability.
 
     `predicted` has shape (rows,) or (rows, classes in the spec's order). NaN where truth (or its class) or prediction
-    is missing.
+    is missing; infinite where one is, and nowhere else.
     """
     if not spec.classes:
-        return np.abs(np.asarray(truth, dtype=np.float64) - predicted)
+        return _absolute(np.asarray(truth, dtype=np.float64), predicted)
     position = class_positions(truth, spec)
     chosen = predicted[np.arange(len(position)), position]
     with np.errstate(invalid="ignore"):
         loss = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1.0))
     return np.where(position < 0, np.nan, loss)
+
+
+def _absolute(truth: Floats, predicted: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        error = np.abs(truth - predicted)
+    return np.where(np.isfinite(truth) & np.isfinite(predicted), np.minimum(error, LARGEST_LOSS), error)
 
 
 def metrics(truth: Any, predicted: Floats, spec: Problem) -> dict[str, float]:

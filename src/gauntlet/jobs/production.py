@@ -3,6 +3,7 @@
 import logging
 
 from gauntlet.domain.aliases import Alias
+from gauntlet.jobs.ledger_records import Period
 from gauntlet.jobs.ports import Names, Production, StoreError, Version
 from gauntlet.jobs.run import Ports, Refused
 
@@ -23,9 +24,16 @@ def reconcile(ports: Ports, spec: str, names: Names) -> Production | None:
         projected = ports.ledger.projected(spec)
         if shown == truth and projected == (truth,):
             return production
-        if shown not in (truth, projected[0] if projected else None):
+        while shown not in (truth, projected[0] if projected else None):
             _adopt(ports, spec, names, truth, shown)
+            truth = _version(ports, spec)  # a third one where a promotion came in between: then this was not recorded
         return _project(ports, spec, names)
+
+
+def present_stay(ports: Ports, spec: str) -> Period | None:
+    """What is in production, with what brought it there."""
+    newest = next(iter(ports.ledger.periods(spec)), None)
+    return newest if newest is not None and newest.until is None else None
 
 
 def require_version(ports: Ports, spec: str, number: int) -> Version:
@@ -38,6 +46,11 @@ def require_version(ports: Ports, spec: str, number: int) -> Version:
             "made, or drop the alias to train a first model."
         )
     return version
+
+
+def _version(ports: Ports, spec: str) -> int | None:
+    production = ports.ledger.production(spec)
+    return production.version if production else None
 
 
 def _project(ports: Ports, spec: str, names: Names) -> Production | None:
@@ -53,7 +66,7 @@ def _project(ports: Ports, spec: str, names: Names) -> Production | None:
 
 
 def _adopt(ports: Ports, spec: str, names: Names, old: int | None, new: int | None) -> None:
-    log.warning("production of %s was moved by hand in the registry: version %s -> %s; recorded", spec, old, new)
+    log.warning("production of %s was moved by hand in the registry: version %s -> %s", spec, old, new)
     described = ports.registry.describe(names.model, new) if new is not None else None
     ports.ledger.record_external(spec, names.model, old, new, described.run_id if described else None)
 

@@ -13,7 +13,7 @@ from gauntlet.jobs.approval import settled_by
 from gauntlet.jobs.evidence import report
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.frames import from_parquet
-from gauntlet.jobs.ports import Case, ComparisonLog, Entry, Stored, Version
+from gauntlet.jobs.ports import Case, ComparisonLog, Entry, Production, Stored, Version
 from gauntlet.jobs.production import reconcile, require_version
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
 
@@ -39,8 +39,7 @@ def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
     first = require_version(ports, run.spec.name, results[Step.TRAIN_INITIAL_MODEL]["version"])
     policy = run.promotion_policy.to_dict(), run.promotion_policy.sha256()
     entry = ports.ledger.settle(_case(run, None, first, FIRST_MODEL, policy, {}))
-    reconcile(ports, run.spec.name, run.names)
-    _tell(ports, entry)
+    _tell(ports, entry, reconcile(ports, run.spec.name, run.names))
     return StepResult()
 
 
@@ -65,13 +64,14 @@ def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
 
 def set_new_prod_model(run: Run, ports: Ports, _: Results) -> StepResult:
     """Let the aliases show the production that the ledger already holds, and tell people."""
-    reconcile(ports, run.spec.name, run.names)
-    _tell(ports, ports.ledger.settled(run.spec.name, run.key))
+    production = reconcile(ports, run.spec.name, run.names)
+    _tell(ports, ports.ledger.settled(run.spec.name, run.key), production)
     return StepResult()
 
 
-def _tell(ports: Ports, entry: Entry | None) -> None:
-    if entry is not None and entry.promoted:
+def _tell(ports: Ports, entry: Entry | None, now: Production | None) -> None:
+    """Tell of a promotion; not of one that is history, when the step of an old run is done again."""
+    if entry is not None and entry.promoted and now is not None and now.version == entry.challenger:
         before = "" if entry.champion is None else f" v{entry.champion} is previous."
         ports.notifier.tell(f"{entry.spec}: v{entry.challenger} is in production", f"{entry.reason}.{before}")
 

@@ -11,7 +11,7 @@ from gauntlet.domain.spec import Spec
 from gauntlet.domain.training import load_model
 from gauntlet.jobs.ledger_records import Rollback
 from gauntlet.jobs.ports import Entry, Kind, Names, Version
-from gauntlet.jobs.production import reconcile
+from gauntlet.jobs.production import present_stay, reconcile
 from gauntlet.jobs.run import Ports, Refused
 
 
@@ -53,7 +53,7 @@ def rollback(ports: Ports, spec: Spec, names: Names, wish: Wish) -> RolledBack:
     reconcile(ports, spec.name, names)
     done = ports.ledger.rolled_back(spec.name, wish.key) or _same_wish(ports, spec.name, wish, seen)
     if done is not None:
-        return _finish(ports, names, done, seen, repeated=True)
+        return _finish(ports, names, wish, done, seen, repeated=True)
     now, target = _choose(ports, spec.name, wish.to)
     if wish.out not in (None, now):
         raise _moved_meanwhile(wish.out, spec.name)
@@ -73,7 +73,7 @@ def rollback(ports: Ports, spec: Spec, names: Names, wish: Wish) -> RolledBack:
     if entry is None:
         raise _moved_meanwhile(now, spec.name)
     reconcile(ports, spec.name, names)
-    return _finish(ports, names, entry, seen, repeated=False)
+    return _finish(ports, names, wish, entry, seen, repeated=False)
 
 
 def _moved_meanwhile(seen: int | None, spec: str) -> Refused:
@@ -85,8 +85,8 @@ def _moved_meanwhile(seen: int | None, spec: str) -> Refused:
 
 def _same_wish(ports: Ports, spec: str, wish: Wish, seen: tuple[int | None] | None) -> Entry | None:
     """The rollback that is the newest move, if this wish asks for it once more or the aliases had not followed it."""
-    newest = next(iter(ports.ledger.periods(spec)), None)
-    if newest is None or newest.until is not None or newest.kind != Kind.ROLLBACK:
+    newest = present_stay(ports, spec)
+    if newest is None or newest.kind != Kind.ROLLBACK:
         return None
     if wish.to is None:
         same = seen != (newest.version,) or (newest.reason, newest.decided_by) == (wish.reason, wish.by)
@@ -133,11 +133,21 @@ def _require_loadable(ports: Ports, spec: Spec, number: int) -> Version:
     return version
 
 
-def _finish(ports: Ports, names: Names, entry: Entry, seen: tuple[int | None] | None, *, repeated: bool) -> RolledBack:
-    """Drop `staging`, and tell people unless the aliases, which come before that, had followed already."""
+def _finish(
+    ports: Ports, names: Names, wish: Wish, entry: Entry, seen: tuple[int | None] | None, *, repeated: bool
+) -> RolledBack:
+    """Drop `staging` and tell people, unless production has moved on since: then it is history.
+
+    A second try by the same key tells again, for the first may have died before that. A person who gives the same words
+    again needs no message, unless the aliases had not followed.
+    """
+    done = RolledBack(entry, ports.ledger.previous(entry.spec), repeated)
+    stay = present_stay(ports, entry.spec)
+    if stay is None or stay.event_id != entry.id:
+        return done
     if ports.registry.alias(names.model, Alias.STAGING) is not None:
         ports.registry.set_alias(names.model, Alias.STAGING, None)
-    if seen != (entry.challenger,):
+    if entry.run_key == wish.key or seen != (entry.challenger,):
         title = f"{entry.spec}: production was rolled back, v{entry.champion} → v{entry.challenger}"
         ports.notifier.tell(title, f"{entry.reason} ({entry.decided_by})")
-    return RolledBack(entry, ports.ledger.previous(entry.spec), repeated)
+    return done

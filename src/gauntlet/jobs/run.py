@@ -12,8 +12,9 @@ from gauntlet.domain.errors import Final
 from gauntlet.domain.promotion import PromotionPolicy
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.flow import Outcome, Step
+from gauntlet.jobs.ledger_port import Ledger
 from gauntlet.jobs.people import Approver, Nobody, NoNotifier, Notifier
-from gauntlet.jobs.ports import Ledger, Names, ObjectStore, Registry, Tracking, Traffic
+from gauntlet.jobs.ports import Names, ObjectStore, Registry, Tracking, Traffic
 
 
 class Refused(Final):

@@ -15,9 +15,8 @@ from typing import Any
 from gauntlet.domain.confidence_sequence import Bounds, PairedSums, WatchPolicy, bounds
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.wording import METRIC_NAMES, percent, signed_percent
-from gauntlet.jobs.ledger_records import Period
 from gauntlet.jobs.ports import Names, Version
-from gauntlet.jobs.production import reconcile
+from gauntlet.jobs.production import present_stay, reconcile
 from gauntlet.jobs.rollback import Wish, rollback
 from gauntlet.jobs.run import Ports, Refused
 from gauntlet.jobs.watch_ports import Look, WatchLedger, WatchOutcome, WatchStep, how_to_roll_back
@@ -118,7 +117,7 @@ def run_watch(run: WatchRun, ports: Ports, watch: WatchLedger) -> Data:
 
 def _watched(run: WatchRun, ports: Ports) -> Watched | str:
     """What is to be watched, or why there is nothing."""
-    period = _present(run, ports)
+    period = present_stay(ports, run.spec.name)
     if period is None:
         return "nothing is in production."
     named = f"v{period.version}"
@@ -136,14 +135,9 @@ def _watched(run: WatchRun, ports: Ports) -> Watched | str:
     return Watched(period.event_id, champion, previous)
 
 
-def _present(run: WatchRun, ports: Ports) -> Period | None:
-    newest = next(iter(ports.ledger.periods(run.spec.name)), None)
-    return newest if newest is not None and newest.until is None else None
-
-
 def _moved(run: WatchRun, ports: Ports, event: int) -> str | None:
     """What became of production since it was moved by this event; None when it is as it was."""
-    period = _present(run, ports)
+    period = present_stay(ports, run.spec.name)
     if period is not None and period.event_id == event:
         return None
     if period is None:

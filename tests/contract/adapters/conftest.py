@@ -18,7 +18,7 @@ from tests.postgres import free_port, throwaway_postgres
 
 from gauntlet.adapters.databases import migrate
 from gauntlet.adapters.ledger import PostgresLedger
-from gauntlet.jobs.ports import Ledger
+from gauntlet.jobs.ledger_port import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from tests.contract.adapters.records import make_case, make_version, stored
 
 from gauntlet.domain.promotion import Decision
 from gauntlet.domain.verdict import Verdict
-from gauntlet.jobs.ports import Ledger, StoreError
+from gauntlet.jobs.ledger_port import Ledger
+from gauntlet.jobs.ports import StoreError
 
 
 def test_an_empty_ledger_knows_nothing(ledger: Ledger, spec: str) -> None:

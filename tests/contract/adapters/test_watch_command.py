@@ -43,12 +43,18 @@ def promote(ledger: PostgresLedger, spec: str, number: int) -> int:
     return ledger.periods(spec)[0].event_id
 
 
-def test_the_looks_of_the_present_promotion_and_the_way_back(ledger: PostgresLedger, app_url: str, spec: str) -> None:
+def test_the_looks_of_the_present_promotion_and_the_way_back(
+    ledger: PostgresLedger, app_url: str, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert shown() == [f"{spec}: nothing is in production"]
     promote(ledger, spec, 1)
     assert shown()[1:] == ["there is no version before it to watch it by"]
     event = promote(ledger, spec, 2)
     assert shown("--spec", spec)[1:] == ["no look yet: switch the DAG watch_production on in Airflow"]
+
+    monkeypatch.setenv("DEFAULT_SPEC", "diamonds")
+    assert shown("--spec", spec)[1:] == [f"no look yet: switch the DAG watch_production__{spec} on in Airflow"]
+    monkeypatch.setenv("DEFAULT_SPEC", spec)
 
     recorded, at = PostgresWatch(app_url), datetime(2026, 11, 21, 12, tzinfo=UTC)
     few = Look(at, spec, "one", event, 2, 1, 600, None, None, None, WatchOutcome.TOO_FEW_ROWS, "600 rows")

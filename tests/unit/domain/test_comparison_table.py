@@ -141,6 +141,12 @@ def changed(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
             'Did you mean "chalenger"?',
         ),
         (
+            prices().rename(columns={"champion": "champion.price"}),
+            MAE,
+            'champion is missing. Did you mean "champion.price"?',
+        ),
+        (prices().rename(columns={"challenger": "challenger.1"}), LOG_LOSS, "challenger is missing."),
+        (
             changed(prices(), champion="12.0"),
             MAE,
             "champion must hold numbers; found '12.0' and the like in 2,000 rows. Correct them.",

@@ -201,6 +201,16 @@ def test_a_little_text_among_numbers_is_listed_and_the_rest_is_judged(houses: Sp
     assert not finding(result, "area", "schema").drifted
 
 
+def test_a_reference_without_data_is_flagged_even_beside_a_little_text(houses: Spec) -> None:
+    current = house_rows(200)
+    current["area"] = current["area"].astype(object)
+    current.loc[0, "area"] = "12,5"
+    result = report(houses, house_rows(200).assign(area=None), current)
+    assert judged_by(result, "area") == ["schema", "no_data"]
+    assert finding(result, "area", "no_data").reason == "no data in the reference sample"
+    assert result.drifted_columns == ("area",)
+
+
 @pytest.mark.parametrize("dtype", [object, "category", "str"])
 def test_a_dtype_is_no_drift(dtype: Any, houses: Spec) -> None:
     current = house_rows(500, seed=5)

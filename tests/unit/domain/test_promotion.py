@@ -164,6 +164,17 @@ def test_a_challenger_that_fails_on_the_costliest_rows_is_not_promoted(lacking: 
     assert verdict_on(champion, better).verdict is Verdict.PROMOTE
 
 
+@pytest.mark.parametrize("huge", [1e60, 1e160, -1.7e308])
+def test_a_prediction_whose_square_is_no_number_is_a_large_loss_and_no_crash(huge: float) -> None:
+    champion, challenger = errors(5000, better=0.2)
+    challenger[7] = huge
+    decision = verdict_on(champion, challenger)
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    json.dumps(decision.to_dict(), allow_nan=False)
+    champion[7] = -huge
+    assert verdict_on(champion, challenger).verdict is not Verdict.PROMOTE
+
+
 def test_missing_labels_and_predictions_of_the_champion_are_invalid() -> None:
     champion, challenger = errors(2000, better=0.2)
     champion[:100] = np.nan

@@ -125,6 +125,19 @@ def test_a_challenger_that_fails_on_its_arm_is_scored_with_the_champions_predict
     assert unknown.verdict is Verdict.INVALID
 
 
+@pytest.mark.parametrize("rare_in_b", [0, 1])
+def test_a_segment_that_an_arm_lacks_does_not_block(houses: Spec, rare_in_b: int) -> None:
+    """Without rows in one of the arms, or with a single one, there is nothing to compare it by."""
+    champion, challenger = errors(5000, 14, better=0.3)
+    in_b = arms(5000, 0.5)
+    rare = np.isin(np.arange(5000), [*np.flatnonzero(~in_b)[:200], *np.flatnonzero(in_b)[:rare_in_b]])
+    challenger[in_b & rare] = 9.0
+    decision = split(houses, champion, challenger, in_b, segments={"kind": np.where(rare, "rare", "usual")})
+    assert decision.verdict is Verdict.PROMOTE
+    (segments,) = (each for each in decision.guardrails if each.name == "segments")
+    assert "worst of 1: kind = usual" in segments.reason
+
+
 def test_an_equal_challenger_is_not_worse_given_enough_rows(houses: Spec) -> None:
     champion, challenger = errors(50_000, 8)
     decision = anchored(houses, champion, challenger)

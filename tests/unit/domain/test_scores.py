@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, root_mean_squared_error
 
-from gauntlet.domain.scores import losses, metrics
+from gauntlet.domain.scores import LARGEST_LOSS, losses, metrics
 from gauntlet.domain.spec import Spec
 
 
@@ -54,3 +54,10 @@ def test_a_certain_error_is_finite_and_what_is_missing_is_nan(loans: Spec, house
     assert loss[0] == pytest.approx(-np.log(np.finfo(float).eps))
     assert np.isnan(loss).tolist() == [False, True, True, True]
     assert np.isnan(losses(np.array([1.0, np.nan]), np.array([np.nan, 1.0]), houses)).all()
+
+
+def test_what_cannot_be_squared_is_the_largest_loss_and_what_is_infinite_stays_so(houses: Spec) -> None:
+    truth = np.array([0.0, -1.7e308, 0.0, 1.0])
+    loss = losses(truth, np.array([1e200, 1.7e308, np.inf, 2.0]), houses)
+    assert loss.tolist() == [LARGEST_LOSS, LARGEST_LOSS, np.inf, 1.0]
+    assert np.isfinite(list(metrics(np.array([0.0, 1.0]), np.array([1e200, 1.0]), houses).values())).all()

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gauntlet.domain.drift import Overlay
+from gauntlet.domain.drift_overlays import OTHER
 from gauntlet.domain.report import short
 
 HEIGHT = 100
-OTHER = "(other)"
 LEVEL_WIDTH = 14
 EDGE_WIDTH = 14
 BARS_FROM, BARS_SPAN = 36.0, 38.0

@@ -235,7 +235,8 @@ class MemoryLedger:
         after = next((e for e in self.events if e.spec == event.spec and e.id > event.id), None)
         return Period(
             event.spec, event.model, event.new, event.run_id or "", event.at, after.at if after else None,
-            event.id, event.kind, event.reason, event.decided_by,
+            event.id, event.id if event.decision is None else event.decision,
+            event.kind, event.reason, event.decided_by,
         )  # fmt: skip
 
     def _entry(self, case: Case) -> Entry:

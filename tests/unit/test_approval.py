@@ -171,18 +171,24 @@ def test_a_first_model_is_held_by_a_freeze_and_comes_after_it() -> None:
     assert world.aliases == {}
     assert line.startswith("PROMOTE: v1, first model, held: frozen since ")
     assert line.endswith("; production stays none.")
-    assert world.notifier.told == []
+    ((title, text),) = world.notifier.told
+    assert title == "toys: v1 has earned production, and production stays empty"
+    assert text.startswith("Held: frozen since ")
     world.ledger.freeze("toys", False, "now", "Ada")
     world.go()
     assert world.champion == 2
-    assert world.notifier.told == [("toys: v2 is in production", "first model.")]
+    assert world.notifier.told[1:] == [("toys: v2 is in production", "first model.")]
 
 
 @pytest.mark.parametrize(
     ("changes", "answer", "told"),
     [
         ({}, YES, ["toys: drift in price", "toys: v2 is in production"]),
-        ({"require_approval": True}, NO, ["toys: drift in price"]),
+        (
+            {"require_approval": True},
+            NO,
+            ["toys: drift in price", "toys: v2 has earned production, and v1 stays"],
+        ),
     ],
 )
 def test_drift_and_promotions_are_told(
@@ -192,6 +198,37 @@ def test_drift_and_promotions_are_told(
     drifted.go(**changes)
     assert [title for title, _ in drifted.notifier.told] == told
     assert all("\n" not in title and text for title, text in drifted.notifier.told)
+
+
+@pytest.mark.parametrize("answer", [NO, SILENCE])
+def test_a_verdict_that_is_held_is_told_with_the_reason_until_it_is_history(drifted: World, answer: Answer) -> None:
+    run = drifted.run(require_approval=True)
+    results = {**until(drifted, run, Step.MODEL_TO_PROD), Step.APPROVE_PROMOTION: answer.to_dict()}
+    drifted.notifier.told.clear()
+    TASKS[Step.MODEL_TO_PROD].run(run, drifted.ports, results)
+    ((title, text),) = drifted.notifier.told
+    entry = newest(drifted)
+    assert title == "toys: v2 has earned production, and v1 stays"
+    assert text == f"Held: {entry.held}. {entry.reason}."
+    drifted.go(force_retrain=True)
+    drifted.notifier.told.clear()
+    TASKS[Step.MODEL_TO_PROD].run(run, drifted.ports, results)
+    assert drifted.notifier.told == []
+
+
+def test_a_challenger_that_was_deleted_while_a_person_thought_is_held(drifted: World) -> None:
+    run = drifted.run(require_approval=True)
+    results = {**until(drifted, run, Step.MODEL_TO_PROD), Step.APPROVE_PROMOTION: YES.to_dict()}
+    del drifted.registry.versions["toys", 2], drifted.registry.files["toys", 2]
+    drifted.registry.aliases.pop(("toys", Alias.STAGING))
+    drifted.notifier.told.clear()
+    assert TASKS[Step.MODEL_TO_PROD].run(run, drifted.ports, results).outcome is Outcome.NOT_PROMOTED
+    assert newest(drifted).verdict is Verdict.PROMOTE
+    assert newest(drifted).held == "v2 was deleted in MLflow"
+    assert drifted.champion == 1
+    assert drifted.aliases == {Alias.PRODUCTION: 1}
+    assert ("toys", 2) not in drifted.registry.notes
+    assert drifted.notifier.told[0][1].startswith("Held: v2 was deleted in MLflow.")
 
 
 def test_nobody_is_told_of_a_run_without_drift() -> None:

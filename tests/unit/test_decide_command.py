@@ -107,6 +107,36 @@ def test_classification_shows_accuracy_and_area(tmp_path: Path) -> None:
     assert "\n  accuracy     champion 0." in output
 
 
+def test_what_looks_like_probabilities_is_hinted_at(rows: Path, tmp_path: Path) -> None:
+    hint = '\nhint: these look like probabilities; metric = "log_loss" in a policy judges them as such\n'
+    frame = pd.DataFrame({"truth": np.arange(ROWS) % 2, "champion": 0.4, "challenger": 0.6})
+    frame.to_csv(tmp_path / "chances.csv")
+    (tmp_path / "policy.toml").write_text('metric = "log_loss"\n')
+    assert hint in decide(tmp_path / "chances.csv").output
+    assert "hint:" not in decide(tmp_path / "chances.csv", "--policy", tmp_path / "policy.toml").output
+    assert "hint:" not in decide(rows).output
+    for changed in ({"challenger": 1.2}, {"truth": 0.5}, {"champion": 0.0, "challenger": 1.0}):
+        frame.assign(**changed).to_csv(tmp_path / "numbers.csv")
+        assert "hint:" not in decide(tmp_path / "numbers.csv").output, changed
+
+
+def test_an_arm_that_the_rule_does_not_read_is_hinted_at(rows: Path, tmp_path: Path) -> None:
+    pd.read_parquet(rows).assign(arm=np.array(["a", "b"])[np.arange(ROWS) % 2]).to_csv(tmp_path / "arms.csv")
+    (tmp_path / "policy.toml").write_text('rule = "split"\n')
+    assert 'did you mean rule = "split"?' in decide(tmp_path / "arms.csv").output
+    assert "hint:" not in decide(tmp_path / "arms.csv", "--policy", tmp_path / "policy.toml").output
+
+
+def test_a_missing_anchor_is_told(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text('rule = "non_inferiority"\n')
+    line = "  anchor       none in the file: held to the champion\n"
+    assert line in decide(rows, "--policy", tmp_path / "policy.toml").output
+    frame = pd.read_parquet(rows)
+    frame.assign(anchor=frame["champion"]).to_csv(tmp_path / "anchor.csv")
+    assert line not in decide(tmp_path / "anchor.csv", "--policy", tmp_path / "policy.toml").output
+    assert line not in decide(rows).output
+
+
 def test_a_wrong_policy_is_told_before_the_rows_are_read(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text("mdee = 0.1\n")
     with pytest.raises(PolicyError, match='Did you mean "mde"'):
@@ -122,3 +152,19 @@ def test_an_error_is_one_text_and_exit_code_1(tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"error: a table must exist; there is no {tmp_path / 'none.csv'}. Check the name.\n"
+
+
+def test_columns_of_lists_are_no_segments_and_no_ids(rows: Path) -> None:
+    frame = pd.read_parquet(rows)
+    frame.assign(tags=[["a"]] * ROWS).to_parquet(rows)
+    assert "tags" in decide(rows).output
+    frame.assign(row_id=[[1]] * ROWS).to_parquet(rows)
+    with pytest.raises(Mendable, match="a row_id must be a number or a text; lists are there"):
+        decide(rows)
+
+
+def test_times_below_zero_are_refused(rows: Path) -> None:
+    frame = pd.read_parquet(rows)
+    frame.assign(champion_seconds=0.1, challenger_seconds=-0.1).to_parquet(rows)
+    with pytest.raises(Mendable, match="times must be seconds of at least 0"):
+        decide(rows)

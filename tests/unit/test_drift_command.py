@@ -52,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     (folder.path / "houses.toml").write_text(HOUSES)
     (folder.path / "binary.csv").write_bytes(bytes(range(256)) * 10)
     (folder.path / "empty.csv").write_text("")
+    (folder.path / "semicolons.csv").write_text("a;b\n1;2\n")
     (folder.path / "not.parquet").write_text("a,b\n1,2\n")
     return folder
 
@@ -122,7 +123,8 @@ def test_numbers_that_became_text_have_drifted(folder: Folder) -> None:
         (["reference.csv"], "Missing argument 'CURRENT'"),
         (["reference.csv", "same.csv", "--loud"], "No such option"),
         (["reference.csv", "nowhere.csv"], "a table must exist; there is no nowhere.csv. Check the name."),
-        (["reference.csv", "."], "a table must be a .csv or .parquet file"),
+        (["reference.csv", "semicolons.csv"], "semicolons.csv has semicolons. Save it with commas."),
+        (["reference.csv", "."], "a table must be a .csv, .csv.gz or .parquet file"),
         (["binary.csv", "same.csv"], "binary.csv must be a csv table"),
         (["empty.csv", "same.csv"], "empty.csv"),
         (["not.parquet", "same.csv"], "not.parquet must be a parquet table"),
@@ -191,6 +193,18 @@ def test_the_page_is_written_and_says_the_same(folder: Folder) -> None:
     assert done.exit_code == 1
     assert done.stdout.splitlines()[-1][:-1] in page
     assert "moved.csv against reference.csv" in page
+    assert "Not compared" not in page
+
+
+def test_the_page_names_what_was_not_compared(folder: Folder) -> None:
+    frame = house_rows(50).assign(**{"<b>": [f"i{number}" for number in range(50)], "day": "2026-11-21"})
+    folder.write("ids.csv", frame)
+    folder.drift("ids.csv", "ids.csv", "--html", "ids.html")
+    page = (folder.path / "ids.html").read_text()
+    listed = page[page.index("<h3>Not compared</h3>") :]
+    assert "<dt>&lt;b&gt;</dt><dd>ids: each value once</dd>" in listed
+    assert "<dt>day</dt><dd>dates</dd>" in listed
+    assert list(json.loads(folder.drift("ids.csv", "ids.csv", "--json").stdout)) == ["drifted", "rows", "findings"]
 
 
 def test_names_in_files_cannot_drive_the_terminal(folder: Folder) -> None:
@@ -223,3 +237,18 @@ def test_a_reader_that_leaves_is_no_drift(folder: Folder) -> None:
     done = subprocess.run(command, cwd=folder.path, stdout=writer, stderr=subprocess.PIPE, timeout=120, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (2, b"")
+
+
+@pytest.mark.parametrize("read", ["reference.csv", "./same.csv", "houses.toml"])
+def test_a_page_is_not_written_over_what_is_read(folder: Folder, read: str) -> None:
+    before = (folder.path / read).read_bytes()
+    done = folder.drift("reference.csv", "same.csv", "--spec", "houses.toml", "--html", read)
+    assert done.exit_code == 2
+    assert "--html must name a file of its own" in done.output
+    assert (folder.path / read).read_bytes() == before
+
+
+def test_no_error_output_is_no_error(folder: Folder) -> None:
+    command = f"exec {sys.executable} -c 'from gauntlet.cli import main; main()' drift reference.csv same.csv 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=folder.path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "Traceback" in done.stdout) == (0, False), done.stdout

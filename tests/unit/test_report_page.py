@@ -11,7 +11,7 @@ from tests.reports import HOSTILE, comparison_part, ks, levels, missing, numbers
 from gauntlet.adapters.report import Report, html
 from gauntlet.adapters.report.pictures import bars, steps
 from gauntlet.domain.comparison import Figure
-from gauntlet.domain.drift import DriftReport, Overlay
+from gauntlet.domain.drift import ROWS, DriftFinding, DriftReport, Overlay
 from gauntlet.domain.intervals import Estimate
 from gauntlet.domain.promotion import PromotionRule
 from gauntlet.domain.verdict import Verdict
@@ -63,7 +63,7 @@ def both() -> str:
 def test_the_answer_comes_first_and_then_the_worst_columns(both: str) -> None:
     text = " ".join(Page(both).text.split())
     answer = (
-        "▲ PROMOTE v4 takes over from v3: challenger's MAE is 7.9 % lower (95 % interval -9.1 % to -6.7 %) on "
+        "✓ PROMOTE v4 takes over from v3: challenger's MAE is 7.9 % lower (95 % interval -9.1 % to -6.7 %) on "
         "5,000 paired rows."
     )
     places = [text.index(part) for part in (answer, "3 of 4 columns drifted", "The comparison", "Drift by column")]
@@ -156,6 +156,27 @@ def test_every_finding_is_told_with_its_figures(both: str) -> None:
     assert "KS distance 0.3 is at least 0.03" in text
     assert "the column is missing" in text
     assert "1 column without drift" in text
+
+
+def test_the_rows_left_out_are_no_column() -> None:
+    rows = DriftFinding(ROWS, "left_out", 0.0, 1.0, 0.0, 0.05, False, "0 rows were left out")
+    calm = ks("depth", 0.01, drifted=False)
+    text = " ".join(
+        Page(html(Report("t", DriftReport((ks("price", 0.3, drifted=True), calm, rows), 9, 9)))).text.split()
+    )
+    assert "1 of 2 columns drifted" in text
+    assert "1 column without drift" in text
+    text = Page(html(Report("t", DriftReport((ks("price", 0.3, drifted=True), rows), 9, 9)))).text
+    assert "Rows left out" in text
+    assert "without drift" not in text
+
+
+def test_of_many_columns_that_were_not_compared_the_rest_is_counted() -> None:
+    aside = {f"{HOSTILE} {number}": "dates" for number in range(51)}
+    page = html(Report("t", wide_report(2, 0), not_compared=aside))
+    assert page.count("<dd>dates</dd>") == 50
+    assert "1 more column was not compared." in page
+    assert Page(page).of("script") == []
 
 
 def test_no_drift_is_said_so() -> None:

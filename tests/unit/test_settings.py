@@ -51,3 +51,9 @@ def test_the_example_is_what_the_defaults_are() -> None:
     example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert set(example) == {name.upper() for name in Settings.model_fields}
     assert Settings.from_env(example) == Settings.from_env({})
+
+
+def test_every_default_reads_back_as_it_is_written() -> None:
+    shown = {name.upper(): str(value) for name, value in Settings.from_env({}) if value is not None}
+    again = {name.upper(): str(value) for name, value in Settings.from_env(shown) if value is not None}
+    assert again == shown  # a stack compares what it was started with as text

@@ -228,9 +228,26 @@ def test_rows_without_a_finite_loss_do_not_count(equal: Watching, monkeypatch: p
         return np.where((frame["size"] > 9) & (version.version == 2), np.nan, frame["price"] + version.version)
 
     monkeypatch.setattr(watch_rows, "predict", broken)
-    line = run_watch(equal.run(), equal.ports, equal.watch)["line"]
+    run = equal.run()
+    line = run_watch(run, equal.ports, equal.watch)["line"]
     assert equal.watch.taken[0].rows == len(equal.watch.rows) < 2000
+    missed = 2000 - len(equal.watch.rows)
+    told = [text for title, text in equal.notifier.told if title == "toys: v2 leaves rows without a prediction"]
+    assert told == [f"{len(equal.watch.rows):,} new rows of 2,000 ({missed} without a prediction of v2)."]
+    run_watch(run, equal.ports, equal.watch)
+    assert len([title for title, _ in equal.notifier.told if "leaves rows" in title]) == 1
     assert "MAE is 100.0 % higher" in line
+
+
+def test_rows_that_both_versions_leave_out_are_told_by_nobody(equal: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Ports, __: Any, ___: Any, frame: pd.DataFrame) -> Any:
+        return np.where(frame["size"] > 9, np.nan, frame["price"] + 1)
+
+    monkeypatch.setattr(watch_rows, "predict", broken)
+    data = WATCH_TASKS[WatchStep.SCORE_FRESH_ROWS](equal.run(), equal.ports, equal.watch, {})
+    assert "without a prediction of v2, " in data["line"]
+    assert data["line"].endswith("without a prediction of v1)")
+    assert equal.notifier.told == []
 
 
 def test_rows_that_break_the_spec_stop_the_run_beyond_a_fifth(equal: Watching) -> None:

@@ -18,8 +18,9 @@ MOVES = """
     from ledger.production_event where spec = %s order by id
 """
 PERIODS = """
-    select * from ledger.production_period
-    where (%(spec)s is null or spec = %(spec)s)
+    select period.*, coalesce(event.decision_id, event.id) as line
+    from ledger.production_period as period join ledger.production_event as event on event.id = period.event_id
+    where (%(spec)s is null or period.spec = %(spec)s)
       and (%(at)s::timestamptz is null or (since <= %(at)s and (until is null or %(at)s < until)))
     order by event_id desc
 """

@@ -132,6 +132,7 @@ def to_period(row: Any) -> Period:
         since=row.since,
         until=row.until,
         event_id=row.event_id,
+        line=row.line,
         kind=row.kind,
         reason=row.reason,
         decided_by=row.decided_by,

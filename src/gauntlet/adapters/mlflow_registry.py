@@ -1,6 +1,7 @@
 """The model registry in MLflow: versions that describe themselves by tags, aliases, and the stages that follow them."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ STAGES = {Alias.PRODUCTION: "Production", Alias.STAGING: "Staging"}
 """MLflow's deprecated stage for an alias; `previous` never had one."""
 
 ARCHIVED = "Archived"
+NOT_FOUND = re.compile(r"\b404\b|NoSuchKey|No such artifact")
 PARAGRAPH = "\n\n"
 
 
@@ -118,6 +120,10 @@ class MlflowRegistry:
                 return Path(path).read_bytes()
         except requests.HTTPError as error:
             if error.response is not None and error.response.status_code == requests.codes.not_found:
+                return None
+            raise
+        except MlflowException as error:  # what MLflow's own client makes of the same answer
+            if NOT_FOUND.search(str(error)):
                 return None
             raise
 

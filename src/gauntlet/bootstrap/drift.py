@@ -71,11 +71,12 @@ def drift_between(reference: Path, current: Path, spec: str | None, doing: Calla
     return FileDrift(found.report, found.left_out)
 
 
-def write_page(path: Path, title: str, report: DriftReport) -> None:
-    """Write the report as one HTML file."""
+def write_page(path: Path, title: str, found: FileDrift) -> None:
+    """Write the report, and what was not compared, as one HTML file: the whole of it, or none."""
     from gauntlet.adapters.report import Report, html
+    from gauntlet.adapters.tables import write_whole
 
-    path.write_text(html(Report(title, drift=report)), encoding="utf-8")
+    write_whole(path, html(Report(title, drift=found.report, not_compared=found.left_out)))
 
 
 def drift_policy(settings: Settings, spec: Spec | None) -> DriftPolicy:

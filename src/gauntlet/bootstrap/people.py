@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,8 +26,13 @@ def ask(spec: str, context: Mapping[str, Any]) -> Question:
         asked = question(run, ports, results)
     page = run_page(context["dag_run"].dag_id, context["dag_run"].run_id)
     answer_here = f"{page}/tasks/{Step.APPROVE_PROMOTION}/required_actions"
-    ports.notifier.tell(asked.subject, f"{asked.body}\n\nAnswer in Airflow: {answer_here}")
+    ports.notifier.tell(asked.subject, f"{_readable(asked.body)}\n\nAnswer in Airflow: {answer_here}")
     return asked
+
+
+def _readable(body: str) -> str:
+    """Return the evidence for a plain text message: names as they are. What makes links and mentions stays escaped."""
+    return re.sub(r"\\([_#{}~|])", r"\1", body)
 
 
 def answered(response: Mapping[str, Any]) -> dict[str, Any]:

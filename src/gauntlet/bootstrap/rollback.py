@@ -10,6 +10,7 @@ from gauntlet.bootstrap.environment import person
 from gauntlet.bootstrap.wiring import code_version, ledger, make_ports
 
 if TYPE_CHECKING:
+    from gauntlet.jobs.ledger_records import Freeze
     from gauntlet.jobs.rollback import RolledBack
     from gauntlet.settings import Settings
 
@@ -24,10 +25,11 @@ def roll_back(settings: Settings, spec: str | None, to: int | None, reason: str)
     return rollback(make_ports(settings), chosen, names(settings, chosen.name), wish)
 
 
-def freeze(settings: Settings, spec: str | None, reason: str, *, frozen: bool) -> tuple[str, bool]:
-    """Hold a spec's promotions back, or let them go on; returns its name, and whether that is new."""
-    chosen = load_spec(settings, spec).name
-    return chosen, ledger(settings).freeze(chosen, frozen, reason, _who())
+def freeze(settings: Settings, spec: str | None, reason: str, *, frozen: bool) -> tuple[str, bool, Freeze | None]:
+    """Hold a spec's promotions back, or let them go on; returns its name, whether that is new, and the freeze."""
+    chosen, kept = load_spec(settings, spec).name, ledger(settings)
+    new = kept.freeze(chosen, frozen, reason, _who())
+    return chosen, new, kept.frozen(chosen)
 
 
 def _who() -> str:

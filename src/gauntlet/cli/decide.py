@@ -56,7 +56,11 @@ def _show(found: Any) -> None:
     click.echo(f"  segments     {plain(', '.join(found.table.segments)) or 'none'}")
     if found.table.unused:
         click.echo(f"  not used     {plain(', '.join(found.table.unused))}")
+    if found.table.lacks_anchor:
+        click.echo("  anchor       none in the file: held to the champion")
     click.echo(f"  policy       {found.policy_sha256}")
+    for hint in found.table.hints:
+        click.echo(f"\n{click.style('hint:', bold=True)} {hint}")
 
 
 def _figures(decision: Any, comparison: Any) -> list[tuple[str, str]]:

@@ -38,13 +38,21 @@ def drift(reference: Path, current: Path, spec: str | None, as_json: bool, page:
     The exit code is 0 without drift, 1 with drift, 2 after an error.
     """
     with _errors_are_two():
+        if page is not None:
+            _require_other_file(page, [reference, current, *([Path(spec)] if spec else [])])
         with _progress() as doing:
             found = bootstrap.drift_between(reference, current, spec, doing)
             if page is not None:
-                bootstrap.write_page(page, f"{current.name} against {reference.name}", found.report)
+                bootstrap.write_page(page, f"{current.name} against {reference.name}", found)
         click.echo(json.dumps(found.report.to_dict(), indent=2) if as_json else _text(found))
     if found.report.drifted:
         raise SystemExit(DRIFT)
+
+
+def _require_other_file(page: Path, inputs: list[Path]) -> None:
+    for path in inputs:
+        if page.exists() and path.exists() and page.samefile(path):
+            _say(f"--html must name a file of its own; {page} is {path}, which is read. Name another file.")
 
 
 def _text(found: "FileDrift") -> str:
@@ -63,7 +71,7 @@ def _text(found: "FileDrift") -> str:
 def _progress() -> Iterator[Callable[[str], None]]:
     """Yield what says what goes on: one line on the error output of a terminal, gone at the end."""
     began, stage = time.monotonic(), ["starting"]
-    is_live = sys.stderr.isatty()
+    is_live = sys.stderr is not None and sys.stderr.isatty()  # none where a daemon has closed it
 
     def show() -> None:
         click.echo(f"\r\x1b[K{stage[0]} ...", err=True, nl=False)

@@ -121,4 +121,4 @@ def _say_period(period: Period) -> None:
     until = f" until {moment(period.until)}" if period.until else ""
     named = f"{period.model} {version(period.version)}"
     click.echo(f"  {period.spec:<12} {named}, since {moment(period.since)}{until}")
-    click.echo(f"  {'':<12} {period.reason} (gauntlet explain {period.event_id})")
+    click.echo(f"  {'':<12} {period.reason} (gauntlet explain {period.line})")

@@ -7,7 +7,7 @@ import click
 
 from gauntlet import bootstrap
 from gauntlet.cli.explain import plain
-from gauntlet.cli.show import version
+from gauntlet.cli.show import moment, version
 
 
 class Reason(click.ParamType[str]):
@@ -64,8 +64,12 @@ def rollback(spec: str | None, to: int | None, reason: str, as_json: bool) -> No
 @REASON
 def freeze(spec: str | None, reason: str) -> None:
     """Hold promotions back: runs go on and verdicts are recorded, production stays."""
-    name, new = bootstrap.freeze(bootstrap.load_settings(), spec, reason, frozen=True)
-    click.echo(f"{name} is frozen: no promotion until `gauntlet unfreeze`" if new else f"{name} is frozen already")
+    name, new, now = bootstrap.freeze(bootstrap.load_settings(), spec, reason, frozen=True)
+    if new or now is None:
+        click.echo(f"{name} is frozen: no promotion until it ends")
+    else:
+        click.echo(f"{name} is frozen already, since {moment(now.since)} by {now.decided_by}: {now.reason}")
+    click.echo(f"to end it: gauntlet unfreeze --spec {name} --reason TEXT")
 
 
 @click.command()
@@ -73,5 +77,5 @@ def freeze(spec: str | None, reason: str) -> None:
 @REASON
 def unfreeze(spec: str | None, reason: str) -> None:
     """Let promotions go on."""
-    name, new = bootstrap.freeze(bootstrap.load_settings(), spec, reason, frozen=False)
+    name, new, _ = bootstrap.freeze(bootstrap.load_settings(), spec, reason, frozen=False)
     click.echo(f"{name} is no longer frozen: promotions go on" if new else f"{name} is not frozen")

@@ -68,4 +68,5 @@ def _say_where(settings: Settings) -> None:
     click.echo(f"  Airflow  {settings.airflow_url}   {bootstrap.stack().login}")
     click.echo(f"  MLflow   {settings.mlflow_tracking_uri}")
     click.echo(f"  router   {settings.flask_url}")
-    click.echo("\nThe stack goes on running. Look around, then stop it with `make down`.")
+    click.echo("\nThe stack goes on running. Look around: `. .venv/bin/activate`, then `gauntlet history`.")
+    click.echo("Stop it with `make down`.")

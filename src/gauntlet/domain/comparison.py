@@ -40,6 +40,7 @@ class Comparison:
     where a mean is missing or the champion's is 0. `spread` is the standard deviation of what one row contributes to
     r, so that its standard error is spread / sqrt(rows); `degrees` are Student's, None when the normal law is used.
     `missing_challenger` counts rows that the challenger could not predict; they have the champion's loss.
+    `largest_share` is the share of a model's whole loss that a single row makes up, of the model where it is greater.
     """
 
     metric: str
@@ -58,6 +59,7 @@ class Comparison:
     segments: tuple[SegmentEffect, ...]
     degrees: float | None = None
     missing_anchor: int = 0
+    largest_share: float = 0.0
     sample_ratio: float | None = None
     anchor: AnchorEffect | None = None
     tail: Tail | None = None
@@ -228,6 +230,7 @@ def _compared(
         effect=overall.effect,
         spread=_spread(overall, len(a) if given.paired else len(a) + len(b)),
         degrees=overall.degrees,
+        largest_share=max(_largest_share(a), _largest_share(b)),
         segments=tuple(parts.segment_effects(usable.segments, usable.in_a, usable.in_b, scored)),
         anchor=_anchor(usable, scored),
         tail=parts.tail(scored, policy, rng) if numeric else None,
@@ -285,6 +288,10 @@ def _labelled(truth: npt.NDArray[Any], spec: Problem) -> Mask:
 def _finite(predicted: Floats) -> Mask:
     finite = np.isfinite(predicted)
     return finite if finite.ndim == 1 else np.all(finite, axis=1)
+
+
+def _largest_share(loss: Floats) -> float:
+    return float(loss.max() / loss.sum()) if loss.any() else 0.0
 
 
 def _mean(values: Floats) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +33,16 @@ class ColumnsError(Final):
 
 @dataclass(frozen=True)
 class TableComparison:
-    """A comparison, the columns that were taken as segments, and those that nothing was made of."""
+    """A comparison, the columns that were taken as segments, and those that nothing was made of.
+
+    `lacks_anchor`: the rule wants one and the table has none. `hints` are about a policy that may not be the one meant.
+    """
 
     comparison: Comparison
     segments: tuple[str, ...]
     unused: tuple[str, ...]
+    lacks_anchor: bool = False
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ def compare_table(frame: pd.DataFrame, policy: PromotionPolicy) -> TableComparis
     `champion_seconds`, `challenger_seconds` hold the time of one call each in the rows where one was measured. Every
     other column with few text values is a segment column. Raises ColumnsError.
     """
-    names = MODELS if policy.rule is PromotionRule.NON_INFERIORITY and _has_anchor(frame) else MODELS[:2]
+    by_margin = policy.rule is PromotionRule.NON_INFERIORITY
+    names = MODELS if by_margin and _has_anchor(frame) else MODELS[:2]
     found = (_classified if policy.metric == "log_loss" else _numeric)(frame, names)
     reserved = {*found.used, "row_id", "arm", *SECONDS, *_of_models(frame)}
     segments = {
@@ -72,7 +79,8 @@ def compare_table(frame: pd.DataFrame, policy: PromotionPolicy) -> TableComparis
     read = {*found.used, *segments, *(name for name in ("row_id", *SECONDS) if name in frame.columns)}
     read |= {"arm"} if not policy.rule.paired else set()
     unused = tuple(str(name) for name in frame.columns if name not in read)
-    return TableComparison(comparison, tuple(segments), unused)
+    lacks_anchor = by_margin and len(names) < len(MODELS)
+    return TableComparison(comparison, tuple(segments), unused, lacks_anchor, tuple(_hints(frame, policy, found)))
 
 
 def _compared(
@@ -102,6 +110,21 @@ def _compared(
     if policy.rule is PromotionRule.SPLIT:
         return compare_split(**given, in_b=_in_b(frame), share_b=policy.share_b)
     return compare(**given, anchor=found.models.get("anchor"))
+
+
+def _hints(frame: pd.DataFrame, policy: PromotionPolicy, found: _Predictions) -> Iterator[str]:
+    if policy.metric == "mae" and _looks_binary(found):
+        yield 'these look like probabilities; metric = "log_loss" in a policy judges them as such'
+    if policy.rule is PromotionRule.PAIRED and "arm" in frame.columns:
+        yield 'this rule does not read the column arm; did you mean rule = "split"?'
+
+
+def _looks_binary(found: _Predictions) -> bool:
+    """Whether the truth is 0 or 1 and the predictions are from 0 to 1, not all of them 0 or 1 themselves."""
+    truth = found.truth[np.isfinite(found.truth)]
+    predictions = np.concatenate([values[np.isfinite(values)] for values in found.models.values()])
+    within = bool(((predictions >= 0) & (predictions <= 1)).all())
+    return len(truth) > 0 and bool(np.isin(truth, [0, 1]).all()) and within and not np.isin(predictions, [0, 1]).all()
 
 
 def _numeric(frame: pd.DataFrame, names: tuple[str, ...]) -> _Predictions:
@@ -191,7 +214,10 @@ def _row_ids(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
     missing = int(frame["row_id"].isna().sum())
     if missing:
         raise ColumnsError(f"every row must have its row_id; {missing:,} have none. Fill them, or drop the column.")
-    return pd.factorize(frame["row_id"])[0].astype(np.int64)
+    try:
+        return pd.factorize(frame["row_id"])[0].astype(np.int64)
+    except TypeError:
+        raise ColumnsError("a row_id must be a number or a text; lists are there. Write one value a row.") from None
 
 
 def _in_b(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -212,7 +238,10 @@ def _seconds(frame: pd.DataFrame) -> tuple[Floats, Floats] | None:
     if not given:
         return None
     _require(frame, SECONDS)
-    return _numbers(frame, SECONDS[0]), _numbers(frame, SECONDS[1])
+    seconds = _numbers(frame, SECONDS[0]), _numbers(frame, SECONDS[1])
+    if any((times < 0).any() or np.isinf(times).any() for times in seconds):
+        raise ColumnsError("times must be seconds of at least 0; negative or infinite ones are there. Mend them.")
+    return seconds
 
 
 def _segment(column: pd.Series[Any]) -> npt.NDArray[Any] | None:
@@ -220,6 +249,6 @@ def _segment(column: pd.Series[Any]) -> npt.NDArray[Any] | None:
     if not (isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype) or column.dtype == object):
         return None
     present = column.dropna()
-    if not len(present) or not all(isinstance(value, str) for value in present.unique()):
+    if not len(present) or not all(isinstance(value, str) for value in present):
         return None
     return column.to_numpy(dtype=object) if present.nunique() <= SEGMENT_VALUES else None

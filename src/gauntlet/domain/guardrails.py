@@ -45,7 +45,7 @@ def _segments(comparison: Comparison, policy: PromotionPolicy) -> Iterator[Guard
     shown = sorted(failed, key=_size, reverse=True) or [max(judged, key=_size)]
     metric = METRIC_NAMES[comparison.metric]
     worst = "; ".join(_described(each, z, metric) for each in shown)
-    limit = f"at most {signed_percent(policy.segment_loss)}, unless by chance"
+    limit = f"fails only above {signed_percent(policy.segment_loss)} with the whole interval above 0"
     reason = worst if failed else f"worst of {len(judged)}: {worst}"
     yield Guardrail("segments", not failed, shown[0].effect, policy.segment_loss, f"{reason}; {limit}")
 
@@ -80,7 +80,8 @@ def _tail(comparison: Comparison, policy: PromotionPolicy) -> Iterator[Guardrail
     rise, low, high = ((value / scale) for value in (tail.challenger - tail.champion, tail.low, tail.high))
     reason = (
         f"{tail.challenger:.4g} against {tail.champion:.4g}: {signed_percent(rise)} "
-        f"({signed_percent(low)} to {signed_percent(high)}); at most {signed_percent(limit)}, unless by chance"
+        f"({signed_percent(low)} to {signed_percent(high)}); "
+        f"fails only if the whole interval is above {signed_percent(limit)}"
     )
     yield Guardrail(name, low <= limit, rise, limit, reason)
 

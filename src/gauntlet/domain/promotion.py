@@ -55,6 +55,12 @@ class Decision:
         return cls(**{**values, "verdict": Verdict(values["verdict"]), "interval": interval, "guardrails": rails})
 
 
+MOST_ROOT = 1e7
+"""The root of the most rows that are ever asked for: what "never" is written as."""
+DOMINANT_SHARE = 0.1
+"""Where one row makes up more of a model's loss than this, the interval of the effect says nothing."""
+
+
 @dataclass(frozen=True)
 class _Shown:
     """The effect that a rule judges, with its interval, in numbers and in words."""
@@ -126,7 +132,11 @@ def _guarded(
     needed: int,
     spread: float,
 ) -> Decision:
-    """Turn PROMOTE into KEEP where a guardrail fails, and name those that do."""
+    """Turn PROMOTE into INCONCLUSIVE where one row rules, into KEEP where a guardrail fails; name what fails."""
+    if verdict is Verdict.PROMOTE and comparison.largest_share > DOMINANT_SHARE:
+        share = percent(comparison.largest_share)
+        reason = f"{shown.words}, but a single row makes up {share} of a model's whole loss: no interval holds then"
+        verdict = Verdict.INCONCLUSIVE
     rails = guardrails(comparison, policy)
     failed = "; ".join(f"{each.name}: {each.reason}" for each in rails if not each.passed)
     if failed:
@@ -154,24 +164,26 @@ def rows_needed(spread: float, policy: PromotionPolicy) -> int:
     stands for the mde: what it takes to pass an equal model.
     """
     least = policy.margin if policy.rule is PromotionRule.NON_INFERIORITY else policy.mde
-    return max(policy.min_rows, math.ceil((policy.effort() * spread / least) ** 2))
+    return max(policy.min_rows, math.ceil(min(policy.effort() * spread / least, MOST_ROOT) ** 2))
 
 
 def _problems(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
     """Return why the rows allow no verdict at all, worst first."""
     problems = []
     missing = {
-        "labels": comparison.missing_labels,
-        "predictions of the champion": comparison.missing_champion,
-        "predictions of the anchor": comparison.missing_anchor,
+        "label{}": comparison.missing_labels,
+        "prediction{} of the champion": comparison.missing_champion,
+        "prediction{} of the anchor": comparison.missing_anchor,
     }
     if policy.rule is PromotionRule.ORIGINAL:  # it has no champion's prediction to score instead
-        missing["predictions of the challenger"] = comparison.missing_challenger
-    named = [f"{count:,} {what}" for what, count in missing.items() if count]
+        missing["prediction{} of the challenger"] = comparison.missing_challenger
+    named = [f"{count:,} {what.format('s' if count > 1 else '')}" for what, count in missing.items() if count]
     if named:
-        problems.append(f"every row must have its label and predictions; {', '.join(named)} are missing or infinite")
+        verb = "is" if sum(missing.values()) == 1 else "are"
+        problems.append(f"every row must have its label and predictions; {', '.join(named)} {verb} missing or infinite")
     if comparison.duplicate_ids:
-        problems.append(f"every row must count once; {comparison.duplicate_ids:,} rows repeat the id of another")
+        several = "1 row repeats" if comparison.duplicate_ids == 1 else f"{comparison.duplicate_ids:,} rows repeat"
+        problems.append(f"every row must count once; {several} the id of another")
     return problems + (_paired_rows if comparison.paired else _arm_rows)(comparison, policy)
 
 

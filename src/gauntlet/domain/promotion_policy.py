@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -157,6 +156,8 @@ _NUMBERS: Mapping[str, _Check] = {
     "latency_ratio": _POSITIVE,
     "latency_floor": _NOT_NEGATIVE,
 }
+MOST = 1_000_000_000
+"""No number of a policy may be greater."""
 _WHOLE: Mapping[str, int] = {"challengers": 1, "min_rows": 2, "segment_rows": 2, "replicates": 100}
 _WORDS: Mapping[str, tuple[str, ...]] = {"rule": tuple(PromotionRule), "metric": tuple(METRIC_NAMES)}
 
@@ -169,13 +170,14 @@ def _errors(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 remedy = did_you_mean(value, _WORDS[key]) if isinstance(value, str) else "Choose one of them."
                 yield key, sentence(f"must be one of {known}", repr(value), remedy)
         elif key in _WHOLE:
-            if isinstance(value, bool) or not isinstance(value, int) or value < _WHOLE[key]:
-                yield key, sentence(f"must be a whole number of at least {_WHOLE[key]}", repr(value), "Correct it.")
+            if isinstance(value, bool) or not isinstance(value, int) or not _WHOLE[key] <= value <= MOST:
+                rule = f"must be a whole number from {_WHOLE[key]} to {MOST:,}"
+                yield key, sentence(rule, repr(value)[:40], "Correct it.")
         elif key in _NUMBERS:
             fits, rule = _NUMBERS[key]
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST
             if not number or not fits(value):
-                yield key, sentence(rule, repr(value), "Correct it.")
+                yield key, sentence(rule, repr(value)[:40], "Correct it.")
         else:
             yield (
                 key,

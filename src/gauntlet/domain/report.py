@@ -52,12 +52,16 @@ class ComparisonPart:
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to show; `ids` names what it was made of (run, snapshot, policy, ...)."""
+    """What there is to show.
+
+    `ids` names what it was made of (run, snapshot, policy, ...), `not_compared` the columns that were not (name → why).
+    """
 
     title: str
     drift: DriftReport | None = None
     comparison: ComparisonPart | None = None
     ids: Mapping[str, str] = field(default_factory=dict)
+    not_compared: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

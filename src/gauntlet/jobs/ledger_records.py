@@ -29,7 +29,10 @@ class Rollback:
 
 @dataclass(frozen=True)
 class Period:
-    """A version's stay in production: since <= T < until, `until` None for now; `event_id` is what began it."""
+    """A version's stay in production: since <= T < until, `until` None for now; `event_id` is what began it.
+
+    `line` is its number in the history: that of the verdict behind the event, where there is one.
+    """
 
     spec: str
     model: str
@@ -38,6 +41,7 @@ class Period:
     since: datetime
     until: datetime | None
     event_id: int
+    line: int
     kind: str
     reason: str
     decided_by: str

@@ -9,6 +9,7 @@ import pandas as pd
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.promotion import Decision
 from gauntlet.domain.report import markdown
+from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.approval import settled_by
 from gauntlet.jobs.evidence import report
 from gauntlet.jobs.flow import Outcome, Step
@@ -39,6 +40,7 @@ def set_initial_model(run: Run, ports: Ports, results: Results) -> StepResult:
     first = require_version(ports, run.spec.name, results[Step.TRAIN_INITIAL_MODEL]["version"])
     policy = run.promotion_policy.to_dict(), run.promotion_policy.sha256()
     entry = ports.ledger.settle(_case(run, None, first, FIRST_MODEL, policy, {}))
+    _tell_held(ports, entry)
     _tell(ports, entry, reconcile(ports, run.spec.name, run.names))
     return StepResult()
 
@@ -53,12 +55,15 @@ def model_to_prod(run: Run, ports: Ports, results: Results) -> StepResult:
     decision = Decision.from_dict(test["decision"])
     policy = test["policy"], test["policy_sha256"]  # as they were when the test was made
     held, decided_by = settled_by(run, ports, results)
+    if decision.verdict is Verdict.PROMOTE and ports.registry.describe(model, challenger.version) is None:
+        held = held or f"v{challenger.version} was deleted in MLflow"  # no alias could name it
     case = _case(run, champion, challenger, decision, policy, test)
     entry = ports.ledger.settle(replace(case, held=held, decided_by=decided_by))
     if ports.registry.alias(model, Alias.STAGING) == challenger.version:
         ports.registry.set_alias(model, Alias.STAGING, None)
     if (entry.champion, entry.challenger) == (champion.version, challenger.version):
         _show(run, ports, (champion, challenger), entry, test)  # else an old run was cleared, and settled long ago
+    _tell_held(ports, entry)
     return StepResult(Outcome.PROMOTED if entry.promoted else Outcome.NOT_PROMOTED)
 
 
@@ -74,6 +79,15 @@ def _tell(ports: Ports, entry: Entry | None, now: Production | None) -> None:
     if entry is not None and entry.promoted and now is not None and now.version == entry.challenger:
         before = "" if entry.champion is None else f" v{entry.champion} is previous."
         ports.notifier.tell(f"{entry.spec}: v{entry.challenger} is in production", f"{entry.reason}.{before}")
+
+
+def _tell_held(ports: Ports, entry: Entry) -> None:
+    """Tell of a verdict that was held back, while it is the newest line: later it is history."""
+    newest = next(iter(ports.ledger.history(entry.spec, 1)), None)
+    if entry.verdict is Verdict.PROMOTE and entry.held is not None and newest is not None and newest.id == entry.id:
+        stays = "production stays empty" if entry.champion is None else f"v{entry.champion} stays"
+        title = f"{entry.spec}: v{entry.challenger} has earned production, and {stays}"
+        ports.notifier.tell(title, f"Held: {entry.held}. {entry.reason}.")
 
 
 def _case(
@@ -102,7 +116,8 @@ def _case(
 def _show(run: Run, ports: Ports, versions: tuple[Version, Version], entry: Entry, test: Mapping[str, Any]) -> None:
     """Show the verdict and its evidence in MLflow: as a comparison run, and beside the challenger."""
     shown = report(run, ports, versions, test, entry)
-    ports.registry.annotate(versions[1], markdown(shown))
+    if ports.registry.describe(versions[1].model, versions[1].version) is not None:  # else it was deleted meanwhile
+        ports.registry.annotate(versions[1], markdown(shown))
     if run.log_details:
         log = _comparison_log(run, ports, *versions, entry, test)
         ports.tracking.log_comparison(run.names, replace(log, report=shown))

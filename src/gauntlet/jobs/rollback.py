@@ -53,7 +53,7 @@ def rollback(ports: Ports, spec: Spec, names: Names, wish: Wish) -> RolledBack:
     reconcile(ports, spec.name, names)
     done = ports.ledger.rolled_back(spec.name, wish.key) or _same_wish(ports, spec.name, wish, seen)
     if done is not None:
-        return _finish(ports, names, wish, done, seen, repeated=True)
+        return _finish(ports, names, wish, done, repeated=True)
     now, target = _choose(ports, spec.name, wish.to)
     if wish.out not in (None, now):
         raise _moved_meanwhile(wish.out, spec.name)
@@ -73,7 +73,7 @@ def rollback(ports: Ports, spec: Spec, names: Names, wish: Wish) -> RolledBack:
     if entry is None:
         raise _moved_meanwhile(now, spec.name)
     reconcile(ports, spec.name, names)
-    return _finish(ports, names, wish, entry, seen, repeated=False)
+    return _finish(ports, names, wish, entry, repeated=False)
 
 
 def _moved_meanwhile(seen: int | None, spec: str) -> Refused:
@@ -107,6 +107,8 @@ def _choose(ports: Ports, spec: str, to: int | None) -> tuple[int, int]:
     target = to or ports.ledger.previous(spec)
     past = sorted({period.version for period in ports.ledger.periods(spec)} - {now})
     choice = f"Choose one with --to: {', '.join(f'v{each}' for each in past)}." if past else "There is no other."
+    if target is None and not past:
+        raise Refused(f"v{now} is the first version of {spec}; there is nothing to go back to.")
     if target is None:
         raise Refused(
             f"A rollback goes to the version that was in production before; before v{now} of {spec} there was none "
@@ -133,13 +135,11 @@ def _require_loadable(ports: Ports, spec: Spec, number: int) -> Version:
     return version
 
 
-def _finish(
-    ports: Ports, names: Names, wish: Wish, entry: Entry, seen: tuple[int | None] | None, *, repeated: bool
-) -> RolledBack:
+def _finish(ports: Ports, names: Names, wish: Wish, entry: Entry, *, repeated: bool) -> RolledBack:
     """Drop `staging` and tell people, unless production has moved on since: then it is history.
 
-    A second try by the same key tells again, for the first may have died before that. A person who gives the same words
-    again needs no message, unless the aliases had not followed.
+    A second try by the same key tells again, for the first may have died before that; another wish that finds its
+    rollback done by somebody else tells nobody.
     """
     done = RolledBack(entry, ports.ledger.previous(entry.spec), repeated)
     stay = present_stay(ports, entry.spec)
@@ -147,7 +147,7 @@ def _finish(
         return done
     if ports.registry.alias(names.model, Alias.STAGING) is not None:
         ports.registry.set_alias(names.model, Alias.STAGING, None)
-    if entry.run_key == wish.key or seen != (entry.challenger,):
+    if entry.run_key == wish.key:
         title = f"{entry.spec}: production was rolled back, v{entry.champion} → v{entry.challenger}"
         ports.notifier.tell(title, f"{entry.reason} ({entry.decided_by})")
     return done

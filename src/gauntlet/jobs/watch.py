@@ -63,6 +63,8 @@ def score_fresh_rows(run: WatchRun, ports: Ports, watch: WatchLedger, _: Data) -
         return _going_on(watched.event, f"{added:,} new rows, scored by an earlier try of this run")
     fresh = fresh_rows(run.spec, ports, watch, watched.event, watched.champion, watched.previous)
     watch.add_rows(watched.event, run.key, fresh.scored)
+    if fresh.silent:
+        ports.notifier.tell(f"{run.spec.name}: v{fresh.champion} leaves rows without a prediction", f"{fresh.text}.")
     return _going_on(watched.event, fresh.text)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.domain import rows
+from gauntlet.domain.promotion_policy import PromotionPolicy
 from gauntlet.domain.scores import losses
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.frames import row_ids
@@ -21,14 +22,19 @@ from gauntlet.jobs.watch_ports import WatchedRow, WatchLedger
 
 @dataclass(frozen=True)
 class FreshRows:
-    """New rows with both losses, and what became of the others: broken ones, trained on, known, without a loss."""
+    """New rows with both losses, and what became of the others: broken ones, trained on, known, not predicted.
+
+    `missed` are the rows without a finite loss by production (of this number) and by the version before it.
+    """
 
     scored: Sequence[WatchedRow]
     served: int
     broken: int
     trained: int
     known: int
-    unscored: int
+    champion: int
+    previous: int
+    missed: tuple[int, int]
 
     @property
     def text(self) -> str:
@@ -37,10 +43,20 @@ class FreshRows:
             "known": self.known,
             "in a training set": self.trained,
             "that break the spec": self.broken,
-            "without a finite loss": self.unscored,
+            f"without a prediction of v{self.champion}": self.missed[0],
+            f"without a prediction of v{self.previous}": self.missed[1],
         }
         named = ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
         return f"{len(self.scored):,} new rows of {self.served:,}" + (f" ({named})" if named else "")
+
+    @property
+    def silent(self) -> bool:
+        """Whether production leaves more rows without a prediction than the version before it and the policy allow.
+
+        Known rows have one of both: a pool that is nearly spent would seem to fail otherwise.
+        """
+        tried = self.served - self.broken - self.trained
+        return self.missed[0] - self.missed[1] > PromotionPolicy.failures * tried
 
 
 def fresh_rows(
@@ -56,22 +72,27 @@ def fresh_rows(
     ids = checked.kept.index.to_numpy(dtype=np.int64)
     trained = np.isin(ids, np.concatenate([row_ids(ports.store.get(each.snapshot)) for each in (champion, previous)]))
     known = np.isin(ids, list(watch.seen(event, ids.tolist()))) & ~trained
-    scored = _scored(spec, ports, checked.kept[~trained & ~known], champion, previous)
+    scored, missed = _scored(spec, ports, checked.kept[~trained & ~known], champion, previous)
     return FreshRows(
         scored=scored,
         served=len(served),
         broken=len(unique) - len(ids),
         trained=int(trained.sum()),
         known=int(known.sum()),
-        unscored=int((~trained & ~known).sum()) - len(scored),
+        champion=champion.version,
+        previous=previous.version,
+        missed=missed,
     )
 
 
-def _scored(spec: Spec, ports: Ports, frame: pd.DataFrame, champion: Version, previous: Version) -> list[WatchedRow]:
+def _scored(
+    spec: Spec, ports: Ports, frame: pd.DataFrame, champion: Version, previous: Version
+) -> tuple[list[WatchedRow], tuple[int, int]]:
     if frame.empty:
-        return []
+        return [], (0, 0)
     truth = frame[spec.target]
     ours, theirs = (losses(truth, predict(ports, each, spec, frame), spec) for each in (champion, previous))
     usable = np.isfinite(ours) & np.isfinite(theirs)
-    ids = frame.index[usable]
-    return [WatchedRow(*row) for row in zip(ids.tolist(), ours[usable].tolist(), theirs[usable].tolist(), strict=True)]
+    ids, missed = frame.index[usable], (int((~np.isfinite(ours)).sum()), int((~np.isfinite(theirs)).sum()))
+    scored = zip(ids.tolist(), ours[usable].tolist(), theirs[usable].tolist(), strict=True)
+    return [WatchedRow(*row) for row in scored], missed

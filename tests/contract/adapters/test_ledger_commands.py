@@ -210,9 +210,26 @@ def test_explain_tells_of_lines_without_a_verdict(shop: Shop) -> None:
     assert "promotions are held back from here on" in said
 
 
+def test_production_cites_the_line_of_the_history_that_brought_it(shop: Shop) -> None:
+    _, two, three = shop.versions
+    promoted = shop.ledger.history(shop.spec, 1)[0]
+    assert shop.ledger.periods(shop.spec)[0].event_id != promoted.id  # the move has a number of its own
+    assert f"(gauntlet explain {promoted.id})\n" in shop.call("production", "--spec", shop.spec).stdout
+    assert shop.json("production", "--spec", shop.spec)["production"][0]["line"] == promoted.id
+    version = shop.ledger.version(shop.spec, two)
+    assert version is not None
+    back = shop.ledger.rollback(Rollback(shop.spec, "gauntlet", "key", three, version, "it is worse", "ann", "0.1.0"))
+    assert back is not None
+    assert f"(gauntlet explain {back.id})\n" in shop.call("production", "--spec", shop.spec).stdout
+
+
 def test_a_freeze_holds_promotions_and_history_shows_it(shop: Shop) -> None:
-    assert "is frozen: no promotion until" in shop.call("freeze", "--reason", "inventory").stdout
-    assert "is frozen already" in shop.call("freeze", "--reason", "another").stdout
+    way_out = f"to end it: gauntlet unfreeze --spec {shop.spec} --reason TEXT\n"
+    said = shop.call("freeze", "--reason", "inventory").stdout
+    assert said == f"{shop.spec} is frozen: no promotion until it ends\n{way_out}"
+    said = shop.call("freeze", "--reason", "another").stdout
+    assert said.startswith(f"{shop.spec} is frozen already, since 20")
+    assert said.endswith(f"by ann on the command line: inventory\n{way_out}")
     three = shop.versions[-1]
     champion = shop.ledger.version(shop.spec, three)
     assert champion is not None

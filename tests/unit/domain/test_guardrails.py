@@ -72,6 +72,7 @@ def test_segments_that_cannot_be_judged_do_not_block(houses: Spec) -> None:
     decision, rails = judged(houses, truth, champion, challenger, {"kind": few})
     assert (decision.verdict, rails["segments"].passed) == (Verdict.PROMOTE, True)
     assert "worst of 1: kind = usual" in rails["segments"].reason
+    assert rails["segments"].reason.endswith("fails only above +5.0 % with the whole interval above 0")
     worse = np.where(np.arange(ROWS) < 2500, "left", "right")
     challenger[:2500] = 1.04 * champion[:2500]  # worse beyond chance, and by less than the 5 % that matter
     _, rails = judged(houses, truth, champion, challenger, {"kind": worse})
@@ -109,6 +110,7 @@ def test_larger_extreme_errors_block(houses: Spec) -> None:
     assert rails["p95 error"].value is not None
     assert rails["p95 error"].value > 0.2
     assert "but a guardrail fails: p95 error: " in decision.reason
+    assert decision.reason.endswith("fails only if the whole interval is above +0.0 %")
 
 
 def test_equal_extreme_errors_rarely_block(houses: Spec) -> None:
@@ -203,3 +205,15 @@ def test_a_classification_has_the_guardrails_that_make_sense(loans: Spec) -> Non
     assert [each.name for each in decision.guardrails] == ["segments", "failures", "latency"]
     assert decision.verdict is Verdict.KEEP
     assert [each.name for each in decision.guardrails if not each.passed] == ["failures"]
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(300.0, Verdict.KEEP), (1e8, Verdict.INCONCLUSIVE)])
+def test_one_wild_row_of_the_champion_promotes_nothing(houses: Spec, error: float, verdict: Verdict) -> None:
+    rng = np.random.default_rng(3)
+    truth, champion, _ = prices()
+    challenger = 1.04 * rng.permutation(champion)
+    champion[0] = error
+    decision, _ = judged(houses, truth, champion, challenger)
+    assert decision.verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE:
+        assert "a single row makes up" in decision.reason

@@ -189,6 +189,20 @@ def test_missing_labels_and_predictions_of_the_champion_are_invalid() -> None:
     assert "2 labels, 100 predictions of the champion are missing or infinite; every row must count once" in reason
 
 
+def test_one_row_is_told_as_one() -> None:
+    champion, challenger = errors(2000, better=0.2)
+    truth = np.zeros(2000)
+    truth[-1] = np.nan
+    reason = verdict_on(champion, challenger, truth=truth, row_ids=np.r_[0, np.arange(1999)]).reason
+    assert reason == (
+        "every row must have its label and predictions; 1 label is missing or infinite; "
+        "every row must count once; 1 row repeats the id of another"
+    )
+    champion[0] = np.nan
+    reason = verdict_on(champion, challenger, truth=truth).reason
+    assert reason.endswith("1 label, 1 prediction of the champion are missing or infinite")
+
+
 def test_the_best_of_five_equal_challengers_needs_a_wider_interval() -> None:
     """Bonferroni: 1.960 becomes 2.576; without it one of five equal challengers passes in 1 of 8 tests."""
     champion, challenger = errors(5000, seed=4, better=0.03)

@@ -69,7 +69,7 @@ def test_every_error_is_told_at_once() -> None:
         '  metrik: is not a key of a policy; found "metrik". Did you mean "metric"?\n'
         "  alpha: must be a number more than 0 and less than 0.5; found 0.5. Correct it.\n"
         "  rule: must be one of paired, non_inferiority, split, original; found 'pared'. Did you mean \"paired\"?\n"
-        "  min_rows: must be a whole number of at least 2; found 1.5. Correct it.\n"
+        "  min_rows: must be a whole number from 2 to 1,000,000,000; found 1.5. Correct it.\n"
         "  mde: must be a number more than 0 and less than 1; found 'x'. Correct it.\n"
         "  power: must be a number more than 0 and less than 1; found True. Correct it.\n"
         "  bias: must be a number more than 0; found 0. Correct it."

@@ -27,7 +27,7 @@ ACTIONS = {
     Verdict.INCONCLUSIVE: "v{champion} stays in production, for want of evidence",
     Verdict.INVALID: "v{champion} stays in production, and the test does not count",
 }
-MARKS = {Verdict.PROMOTE: "▲", Verdict.KEEP: "■", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "✕"}
+MARKS = {Verdict.PROMOTE: "✓", Verdict.KEEP: "■", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "✕"}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from gauntlet.adapters.report.pictures import Bars, Steps, bars, steps
 from gauntlet.domain.drift import ROWS, DriftFinding, DriftReport, Overlay
@@ -16,6 +17,8 @@ WORST = 6
 """How many columns the list at the top has."""
 FAR = 1000.0
 """A column this many times over its threshold is as bad as can be shown."""
+NOT_COMPARED = 50
+"""So many columns that were not compared are named."""
 OPEN_ROWS = 12
 """Up to so many columns that did not drift are shown without being asked for."""
 
@@ -60,7 +63,7 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class DriftView:
-    """All of a drift report that is shown; `more` columns are left out of the page."""
+    """All of a drift report that is shown; `listed` of `rows` are columns, `more` columns are left out of the page."""
 
     drifted: int
     columns: int
@@ -70,12 +73,15 @@ class DriftView:
     mark: float
     cards: tuple[ColumnView, ...]
     rows: tuple[ColumnView, ...]
+    listed: int
     is_open: bool
     more: int
+    not_compared: tuple[tuple[str, str], ...]
+    more_not_compared: int
 
 
-def drift_view(report: DriftReport, detail: Detail) -> DriftView:
-    """Return what is shown of a report at a level of detail."""
+def drift_view(report: DriftReport, detail: Detail, not_compared: Mapping[str, str]) -> DriftView:
+    """Return what is shown of a report, and of what was not compared (name → why), at a level of detail."""
     columns = by_column(report)
     overlays = {overlay.column: overlay for overlay in report.overlays}
     far = max((min(each.excess, FAR) for each in columns if each.drifted and math.isfinite(each.excess)), default=FAR)
@@ -94,8 +100,14 @@ def drift_view(report: DriftReport, detail: Detail) -> DriftView:
         mark=100 / max(far, 1.0),
         cards=tuple(views[:cards]),
         rows=tuple(views[cards:]),
+        listed=sum(each.column != ROWS for each in columns[cards : len(views)]),
         is_open=drifted > cards or len(views) - cards <= OPEN_ROWS,
-        more=len(columns) - len(views),
+        more=sum(each.column != ROWS for each in columns[len(views) :]),
+        not_compared=tuple(
+            (short(name, NAME_WIDTH), short(why, NAME_WIDTH))
+            for name, why in islice(not_compared.items(), NOT_COMPARED)
+        ),
+        more_not_compared=max(len(not_compared) - NOT_COMPARED, 0),
     )
 
 

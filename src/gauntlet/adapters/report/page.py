@@ -44,7 +44,7 @@ def _page(report: Report, detail: Detail) -> str:
         title=short(report.title, 80),
         key_line=short(key_line(report), 500),
         drift_line=short(f"{line[:1].upper()}{line[1:]}", 500),
-        drift=drift_view(report.drift, detail) if report.drift else None,
+        drift=drift_view(report.drift, detail, report.not_compared) if report.drift else None,
         comparison=comparison_view(report.comparison) if report.comparison else None,
         ids={short(name, 40): short(value, 128) for name, value in report.ids.items()},
     )

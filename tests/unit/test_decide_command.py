@@ -156,9 +156,9 @@ def test_an_error_is_one_text_and_exit_code_1(tmp_path: Path) -> None:
 
 def test_columns_of_lists_are_no_segments_and_no_ids(rows: Path) -> None:
     frame = pd.read_parquet(rows)
-    frame.assign(tags=[["a"]] * ROWS).to_parquet(rows)
+    frame.assign(tags=pd.Series([["a"]] * ROWS, dtype=object)).to_parquet(rows)
     assert "tags" in decide(rows).output
-    frame.assign(row_id=[[1]] * ROWS).to_parquet(rows)
+    frame.assign(row_id=pd.Series([[1]] * ROWS, dtype=object)).to_parquet(rows)
     with pytest.raises(Mendable, match="a row_id must be a number or a text; lists are there"):
         decide(rows)
 

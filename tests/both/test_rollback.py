@@ -53,7 +53,8 @@ def test_an_alias_moved_by_hand_is_recorded_and_rolled_back(
     other, now = two
     _client(driver).set_registered_model_alias(MODEL, "production", str(other))
     began = time.monotonic()
-    done = driver.json("rollback", "--spec", SPEC, "--to", str(now), "--reason", "moved by mistake")
+    words = ["--spec", SPEC, "--to", str(now), "--reason", "moved by mistake", "--json"]
+    done = driver.json("rollback", *words)
     record_property("seconds of gauntlet rollback", f"{time.monotonic() - began:.1f}")
 
     assert (done["kind"], done["champion"], done["challenger"]) == ("rollback", other, now)

@@ -17,19 +17,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from benchmarks.diamonds import all_diamonds, diamonds_spec, fitting
+from benchmarks.drift import machine
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "app")]
+from gauntlet.domain.drift import DriftPolicy, DriftProfile, DriftReport, DriftRule
+from gauntlet.domain.spec import Spec
 
-from benchmarks.diamonds import all_diamonds, diamonds_spec, fitting  # noqa: E402
-from benchmarks.drift import machine  # noqa: E402
+# the router is no installed package: it is found by its folder
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "app")]
 
-from gauntlet.domain.drift import DriftPolicy, DriftProfile, DriftReport, DriftRule  # noqa: E402
-from gauntlet.domain.spec import Spec  # noqa: E402
-from router.columns import Column  # noqa: E402
-from router.drift import standard  # noqa: E402
+from router.columns import Column  # noqa: E402 - after the path
+from router.drift import standard  # noqa: E402 - after the path
 
 ROWS = 5000
 BH, ORIGINAL = DriftPolicy(), DriftPolicy(rule=DriftRule.ORIGINAL)

@@ -3,7 +3,7 @@
 The steps and arrows are those of `gauntlet.jobs.flow`; the work is in `gauntlet.jobs`.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, get_current_context, task
@@ -52,17 +52,7 @@ def build(pipeline: bootstrap.Pipeline) -> DAG:
         description=f"{pipeline.title}: a model has to earn production",
         doc_md=__doc__,
         schedule=pipeline.schedule,
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        is_paused_upon_creation=True,
-        on_failure_callback=bootstrap.tell_failure,
-        default_args={
-            "owner": "gauntlet",
-            "retries": 3,
-            "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(minutes=30),
-        },
+        **bootstrap.dag_settings(minutes=30),
         params={
             "force_retrain": Param(
                 False, type="boolean", description="Train and test a challenger without drift, too."

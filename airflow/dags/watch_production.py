@@ -3,8 +3,6 @@
 The work is in `gauntlet.jobs.watch`.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from airflow.sdk import DAG, chain, get_current_context, task
 
 from gauntlet import bootstrap
@@ -27,17 +25,7 @@ def build(pipeline: bootstrap.Pipeline) -> DAG:
         description=f"{pipeline.title}: is production worse than the version before it?",
         doc_md=__doc__,
         schedule="@hourly",
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        is_paused_upon_creation=True,
-        on_failure_callback=bootstrap.tell_failure,
-        default_args={
-            "owner": "gauntlet",
-            "retries": 3,
-            "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(minutes=10),
-        },
+        **bootstrap.dag_settings(minutes=10),
         tags=["gauntlet", pipeline.spec],
     ) as dag:
         chain(*[make_task(step, pipeline.spec) for step in bootstrap.WATCH_STEPS])

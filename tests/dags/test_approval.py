@@ -24,6 +24,7 @@ def drifted(dag_bag: Any, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> Any:
     dag = dag_bag.dags["main_pipeline"]
     dag.test()
     monkeypatch.setenv("REQUIRE_APPROVAL", "true")
+    # the port promises no pools: these are those of the one in memory
     ports.traffic.training = {"diamonds": toys(4000, 1, slope=14.0)}  # type: ignore[attr-defined]
     ports.traffic.test = {"diamonds": toys(3000, 100_000, slope=14.0)}  # type: ignore[attr-defined]
     return dag

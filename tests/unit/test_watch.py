@@ -446,7 +446,7 @@ def test_every_step_done_twice_ends_in_the_same_state(worse: Watching, auto: boo
     assert again.endswith("v1 is in production." if auto else "AUTO_ROLLBACK is false.")
 
 
-class DyingWatch(MemoryWatch):
+class Dying:
     """Dies once, before or after the named call."""
 
     dies: tuple[str, str] = ("", "")
@@ -455,6 +455,10 @@ class DyingWatch(MemoryWatch):
         if self.dies == (when, call):
             self.dies = ("", "")
             raise ConnectionError("killed")
+
+
+class DyingWatch(Dying, MemoryWatch):
+    """A watch that dies."""
 
     def add_rows(self, event: int, run_key: str, rows: Sequence[WatchedRow]) -> None:
         self._die("before", "add_rows")
@@ -468,15 +472,8 @@ class DyingWatch(MemoryWatch):
         return added
 
 
-class DyingLedger(MemoryLedger):
-    """Dies once, before or after the named call."""
-
-    dies: tuple[str, str] = ("", "")
-
-    def _die(self, when: str, call: str) -> None:
-        if self.dies == (when, call):
-            self.dies = ("", "")
-            raise ConnectionError("killed")
+class DyingLedger(Dying, MemoryLedger):
+    """A ledger that dies."""
 
     def rollback(self, move: Rollback) -> Entry | None:
         self._die("before", "rollback")

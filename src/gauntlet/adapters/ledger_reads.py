@@ -44,12 +44,12 @@ ENTRIES = """
     from ledger.freeze
 """
 HISTORY = (
-    f"select * from ({ENTRIES}) as entry where %(spec)s is null or spec = %(spec)s order by id desc limit %(limit)s"  # noqa: S608
+    f"select * from ({ENTRIES}) as entry where %(spec)s is null or spec = %(spec)s order by id desc limit %(limit)s"  # noqa: S608 - written above
 )
 ENTRY = f"""
     select * from ({ENTRIES}) as entry
     where id = coalesce((select decision_id from ledger.production_event where id = %(id)s), %(id)s)
-"""  # noqa: S608
+"""  # noqa: S608 - ENTRIES is written above
 ROLLBACK = f"select * from ({ENTRIES}) as entry where spec = %s and run_key = %s and kind = 'rollback'"  # noqa: S608
 # of an entry: its decision, the event that it caused or is, and the drift report of its run
 DETAILS = """

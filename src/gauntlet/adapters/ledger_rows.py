@@ -15,6 +15,7 @@ from gauntlet.jobs.ports import Case, Entry, Kind, Stored, Version
 def insert(cursor: Cursor, table: str, row: Mapping[str, Any], ending: str = "") -> Any:
     """Insert a row, and return what `ending` asks to be returned."""
     values = ", ".join(f"%({column})s" for column in row)
+    # names of tables and columns are written in this package; only values come from outside
     cursor.execute(f"insert into ledger.{table} ({', '.join(row)}) values ({values}) {ending}", row)  # noqa: S608
     return cursor.fetchone() if "returning" in ending else None
 

@@ -81,7 +81,7 @@ def _csv(path: Path) -> pd.DataFrame:
     _require_unique(path, names)
     frame = pd.read_csv(path, low_memory=False)
     if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for an index
-        raise ValueError("lines have more fields than the header")  # noqa: TRY004
+        raise ValueError("lines have more fields than the header")  # noqa: TRY004 - as pandas has it
     return frame
 
 

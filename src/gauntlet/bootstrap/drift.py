@@ -88,6 +88,7 @@ def drift_policy(settings: Settings, spec: Spec | None) -> DriftPolicy:
         rule=DriftRule(settings.drift_rule),
         ks_pvalue=settings.ks_pvalue_threshold if own is None or own.ks_pvalue is None else own.ks_pvalue,
         psi=settings.psi_threshold if own is None or own.psi is None else own.psi,
+        overrides=spec.drift if spec else None,
     )
 
 

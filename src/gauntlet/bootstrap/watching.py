@@ -65,8 +65,8 @@ def watch_ledger(settings: Settings) -> PostgresWatch:
 
 def watched(settings: Settings, spec: str | None) -> tuple[str, Period | None, Sequence[Look]]:
     """Return a spec's name, the present stay in production, and the looks at it, oldest first."""
+    from gauntlet.jobs.production import present_stay
+
     name = load_spec(settings, spec).name
-    newest = next(iter(ledger(settings).periods(name)), None)
-    if newest is None or newest.until is not None:
-        return name, None, ()
-    return name, newest, watch_ledger(settings).looks(newest.event_id)
+    stay = present_stay(ledger(settings), name)
+    return name, stay, watch_ledger(settings).looks(stay.event_id) if stay else ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gauntlet.bootstrap.catalogue import dag_id, load_spec, names, run_key
+from gauntlet.bootstrap.drift import drift_policy
 from gauntlet.bootstrap.environment import ROOT, load_settings, reach_loopback_directly
 from gauntlet.domain.errors import Final
 from gauntlet.jobs.flow import FLOW, Step, branches
@@ -73,7 +74,6 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
     """Return the run that `key` names, with the policies of the settings and the spec."""
     from numpy.random import default_rng
 
-    from gauntlet.domain.drift import DriftPolicy, DriftRule
     from gauntlet.domain.promotion_policy import SPEC_KEYS, PromotionPolicy, PromotionRule
     from gauntlet.jobs.run import Run
 
@@ -84,12 +84,7 @@ def make_run(settings: Settings, spec_name: str, key: str, params: Mapping[str, 
         key=key,
         spec=spec,
         names=names(settings, spec_name),
-        drift_policy=DriftPolicy(
-            rule=DriftRule(settings.drift_rule),
-            ks_pvalue=own.get("ks_pvalue", settings.ks_pvalue_threshold),
-            psi=own.get("psi", settings.psi_threshold),
-            overrides=spec.drift,
-        ),
+        drift_policy=drift_policy(settings, spec),
         promotion_policy=PromotionPolicy(rule=PromotionRule(settings.promotion_rule), metric=spec.metric, **test),
         force_retrain=bool(params.get("force_retrain", False)),
         simulate_drift=int(params.get("simulate_drift", 0)),

@@ -77,7 +77,7 @@ def _predicted(scorer: Scorer, frame: pd.DataFrame, classes: int) -> Floats:
         return scorer(frame)
     except MemoryError:
         raise  # the machine failed, not the model
-    except Exception:
+    except Exception:  # whatever a model raises is a failure of the model
         if len(frame) > BATCH:
             parts = range(0, len(frame), BATCH)
             return np.concatenate([_predicted(scorer, frame.iloc[start : start + BATCH], classes) for start in parts])

@@ -3,6 +3,7 @@
 import logging
 
 from gauntlet.domain.aliases import Alias
+from gauntlet.jobs.ledger_port import Ledger
 from gauntlet.jobs.ledger_records import Period
 from gauntlet.jobs.ports import Names, Production, StoreError, Version
 from gauntlet.jobs.run import Ports, Refused
@@ -30,9 +31,9 @@ def reconcile(ports: Ports, spec: str, names: Names) -> Production | None:
         return _project(ports, spec, names)
 
 
-def present_stay(ports: Ports, spec: str) -> Period | None:
+def present_stay(ledger: Ledger, spec: str) -> Period | None:
     """What is in production, with what brought it there."""
-    newest = next(iter(ports.ledger.periods(spec)), None)
+    newest = next(iter(ledger.periods(spec)), None)
     return newest if newest is not None and newest.until is None else None
 
 

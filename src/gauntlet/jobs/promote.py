@@ -8,7 +8,7 @@ import pandas as pd
 
 from gauntlet.domain.aliases import Alias
 from gauntlet.domain.promotion import Decision
-from gauntlet.domain.report import markdown
+from gauntlet.domain.report import Report, markdown
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.approval import settled_by
 from gauntlet.jobs.evidence import report
@@ -119,13 +119,18 @@ def _show(run: Run, ports: Ports, versions: tuple[Version, Version], entry: Entr
     if ports.registry.describe(versions[1].model, versions[1].version) is not None:  # else it was deleted meanwhile
         ports.registry.annotate(versions[1], markdown(shown))
     if run.log_details:
-        log = _comparison_log(run, ports, *versions, entry, test)
-        ports.tracking.log_comparison(run.names, replace(log, report=shown))
+        ports.tracking.log_comparison(run.names, _comparison_log(run, ports, versions, entry, test, shown))
 
 
 def _comparison_log(
-    run: Run, ports: Ports, champion: Version, challenger: Version, entry: Entry, test: Mapping[str, Any]
+    run: Run,
+    ports: Ports,
+    versions: tuple[Version, Version],
+    entry: Entry,
+    test: Mapping[str, Any],
+    shown: Report,
 ) -> ComparisonLog:
+    champion, challenger = versions
     tested = from_parquet(ports.store.get(Stored(test["rows_uri"], test["rows_sha256"])))
     metrics = dict(test["metrics"])
     if entry.effect is not None:
@@ -152,6 +157,7 @@ def _comparison_log(
         metrics=metrics,
         a_data=_arm(tested, "a"),
         b_data=_arm(tested, "b"),
+        report=shown,
     )
 
 

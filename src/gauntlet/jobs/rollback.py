@@ -85,7 +85,7 @@ def _moved_meanwhile(seen: int | None, spec: str) -> Refused:
 
 def _same_wish(ports: Ports, spec: str, wish: Wish, seen: tuple[int | None] | None) -> Entry | None:
     """The rollback that is the newest move, if this wish asks for it once more or the aliases had not followed it."""
-    newest = present_stay(ports, spec)
+    newest = present_stay(ports.ledger, spec)
     if newest is None or newest.kind != Kind.ROLLBACK:
         return None
     if wish.to is None:
@@ -142,7 +142,7 @@ def _finish(ports: Ports, names: Names, wish: Wish, entry: Entry, *, repeated: b
     rollback done by somebody else tells nobody.
     """
     done = RolledBack(entry, ports.ledger.previous(entry.spec), repeated)
-    stay = present_stay(ports, entry.spec)
+    stay = present_stay(ports.ledger, entry.spec)
     if stay is None or stay.event_id != entry.id:
         return done
     if ports.registry.alias(names.model, Alias.STAGING) is not None:

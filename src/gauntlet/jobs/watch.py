@@ -119,7 +119,7 @@ def run_watch(run: WatchRun, ports: Ports, watch: WatchLedger) -> Data:
 
 def _watched(run: WatchRun, ports: Ports) -> Watched | str:
     """What is to be watched, or why there is nothing."""
-    period = present_stay(ports, run.spec.name)
+    period = present_stay(ports.ledger, run.spec.name)
     if period is None:
         return "nothing is in production."
     named = f"v{period.version}"
@@ -139,7 +139,7 @@ def _watched(run: WatchRun, ports: Ports) -> Watched | str:
 
 def _moved(run: WatchRun, ports: Ports, event: int) -> str | None:
     """What became of production since it was moved by this event; None when it is as it was."""
-    period = present_stay(ports, run.spec.name)
+    period = present_stay(ports.ledger, run.spec.name)
     if period is not None and period.event_id == event:
         return None
     if period is None:

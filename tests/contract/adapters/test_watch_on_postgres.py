@@ -45,7 +45,7 @@ class Watched:
 def watched(app_url: str, spec: str) -> Watched:
     own, names = SPEC.model_copy(update={"name": spec}), Names(spec, spec, f"{spec}-comparison")
     traffic = MemoryTraffic({}, {}, data_size=2000)
-    world = World(traffic=traffic, ledger=PostgresLedger(app_url))  # type: ignore[arg-type]
+    world = World(traffic=traffic, ledger=PostgresLedger(app_url))  # type: ignore[arg-type]  # for the one in memory
     for slope in (10.0, 14.0):
         traffic.training, traffic.test = {spec: toys(4000, 1, slope)}, {spec: toys(3000, 100_000, slope)}
         run_pipeline(world.run(spec=own, names=names, force_retrain=True), world.ports)

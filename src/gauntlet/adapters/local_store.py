@@ -64,7 +64,7 @@ class LocalStore:
             except FileNotFoundError:
                 continue
             key = path.relative_to(self._root).as_posix()
-            yield Item(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+            yield Item(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), _mark(found))
 
     @contextmanager
     def open(self, key: str) -> Iterator[Opened | None]:
@@ -75,7 +75,8 @@ class LocalStore:
             yield None
             return
         with file:
-            yield Opened(os.fstat(file.fileno()).st_size, file)
+            found = os.fstat(file.fileno())
+            yield Opened(found.st_size, file, _mark(found))
 
     def write(self, key: str, stream: BinaryIO) -> None:
         """Write a file whole or not at all; raises StoreError when the disk does not take it."""
@@ -114,6 +115,10 @@ class LocalStore:
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_relative_to(self._root):
             raise outside(uri, self._root.as_uri())
         return path
+
+
+def _mark(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
 
 def _holds(path: Path, data: bytes) -> bool:

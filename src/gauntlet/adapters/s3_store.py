@@ -69,7 +69,7 @@ class S3Store:
             for page in pages:
                 for found in page.get("Contents", ()):
                     key = str(PurePosixPath(found["Key"]).relative_to(self._prefix))
-                    yield Item(key, found["Size"], found["LastModified"])
+                    yield Item(key, found["Size"], found["LastModified"], found["ETag"])
 
     @contextmanager
     def open(self, key: str) -> Iterator[Opened | None]:
@@ -81,7 +81,7 @@ class S3Store:
             yield None
             return
         with found["Body"] as body, self._answering(key):
-            yield Opened(found["ContentLength"], body)
+            yield Opened(found["ContentLength"], body, found["ETag"])
 
     def write(self, key: str, stream: BinaryIO) -> None:
         """Write an object in parts of a few megabytes; S3 shows it whole or not at all."""

@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from gauntlet.domain.errors import Final
 from gauntlet.domain.spec_rules import BUILT_IN_CANDIDATES, METRICS, Task, broken_rules, did_you_mean, sentence
 
-__all__ = ["BUILT_IN_CANDIDATES", "METRICS", "ColumnDrift", "Range", "Spec", "SpecError", "Task", "Thresholds"]
+__all__ = [
+    "BUILT_IN_CANDIDATES",
+    "METRICS",
+    "ColumnDrift",
+    "Predict",
+    "Range",
+    "Spec",
+    "SpecError",
+    "Task",
+    "Thresholds",
+]
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Share = Annotated[float, Strict(), Field(gt=0, lt=1)]
@@ -71,6 +81,21 @@ class ColumnDrift(_Part):
     unseen: Share | None = None
 
 
+class Predict(_Part):
+    """How files of a spec are scored.
+
+    `schedule`: when the folder is looked at; `after_promotion`: also when production has moved; `model`: which version
+    scores, "production", "best:METRIC" or "version:N"; `columns`: the columns of the input file that the output file
+    keeps, all without it; `where`: which rows it keeps, each of the conditions [COLUMN, COMPARISON, VALUE] fulfilled.
+    """
+
+    schedule: str = ""
+    after_promotion: Annotated[bool, Strict()] = False
+    model: Text = "production"
+    columns: tuple[Text, ...] | None = None
+    where: tuple[tuple[Text, Text, Any], ...] = ()
+
+
 class Spec(_Part):
     """One modelling problem. `numeric` and `categorical` name the columns (target included) in the file's order."""
 
@@ -90,6 +115,8 @@ class Spec(_Part):
     categorical: dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     thresholds: Thresholds = Thresholds()
     drift: dict[Text, ColumnDrift] = {}
+    retrain: str = ""
+    predict: Predict = Predict()
 
     @classmethod
     def parse(cls, name: str, text: str | bytes) -> Spec:
@@ -181,7 +208,12 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "greater_than_equal": ("must be at least {ge:g}", "Raise it."),
     "less_than": ("must be less than {lt:g}", "Lower it."),
 }
-_PARTS: Mapping[str, type[BaseModel]] = {"numeric": Range, "thresholds": Thresholds, "drift": ColumnDrift}
+_PARTS: Mapping[str, type[BaseModel]] = {
+    "numeric": Range,
+    "thresholds": Thresholds,
+    "drift": ColumnDrift,
+    "predict": Predict,
+}
 
 
 def _readable(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,19 +15,24 @@ TASK_LOGS = "airflow-logs"
 
 @dataclass(frozen=True)
 class Item:
-    """A file of a store: its key relative to the store's root, with slashes, its size in bytes, when it was written."""
+    """A file of a store: its key relative to the store's root, with slashes, its size in bytes, when it was written.
+
+    `mark` changes whenever the file is written.
+    """
 
     key: str
     size: int
     modified: datetime
+    mark: str = ""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that is being read, and how many bytes it has."""
+    """A file that is being read, how many bytes it has, and its mark as `Item` has it."""
 
     size: int
     stream: BinaryIO
+    mark: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Ports that end the caller after a number of calls, to look at what a kill leaves behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gauntlet.jobs.run import Ports
+
+PortsKind = TypeVar("PortsKind", bound=Ports)
 
 
 class Fuse:
@@ -15,11 +18,13 @@ class Fuse:
         self._last = last
         self._end = end
 
-    def through(self, ports: Ports) -> Ports:
+    def through(self, ports: PortsKind) -> PortsKind:
         """The same ports, with every call to the registry and the ledger counted."""
-        registry: Any = _Counted(ports.registry, self._burn)
-        ledger: Any = _Counted(ports.ledger, self._burn)
-        return replace(ports, registry=registry, ledger=ledger)
+        return replace(ports, registry=self.around(ports.registry), ledger=self.around(ports.ledger))
+
+    def around(self, port: Any) -> Any:
+        """The same port, with every call counted, and every call to what its method `load` opens."""
+        return _Counted(port, self._burn)
 
     def _burn(self) -> None:
         self.calls += 1
@@ -34,10 +39,18 @@ class _Counted:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
+        if not callable(method):
+            return method
 
         def call(*arguments: Any, **options: Any) -> Any:
             result = method(*arguments, **options)
             self._burn()
-            return result
+            return _counted_within(result, self._burn) if name == "load" else result
 
         return call
+
+
+@contextmanager
+def _counted_within(opened: AbstractContextManager[Any], burn: Callable[[], None]) -> Iterator[Any]:
+    with opened as inner:
+        yield _Counted(inner, burn)

@@ -78,6 +78,12 @@ class MemoryLedger:
     def version(self, spec: str, version: int) -> Version | None:
         return next((v for v in self.versions if (v.spec, v.version) == (spec, version)), None)
 
+    def recorded(self, spec: str) -> Sequence[Version]:
+        return sorted((v for v in self.versions if v.spec == spec), key=lambda v: v.version)
+
+    def moves(self, spec: str) -> Sequence[lineage.Move]:
+        return self._moves(spec)
+
     def version_of_run(self, spec: str, run_key: str) -> Version | None:
         return next((v for v in self.versions if (v.spec, v.run_key) == (spec, run_key)), None)
 

@@ -51,6 +51,9 @@ class Settings(BaseModel):
         None, description="the stack that commands work with: embedded (without Docker) or compose"
     )
     gauntlet_home: Path = Field(Path(".gauntlet"), description="state folder of the embedded stack")
+    scratch_dir: Path = Field(
+        Path(".gauntlet/scratch"), description="folder in which files are read and written while they are scored"
+    )
     specs_dir: Path = Field(Path("specs"), description="folder of the specs, one TOML file a modelling problem")
     default_spec: str = Field(
         "diamonds", description="the spec whose DAG is main_pipeline", pattern=r"^[a-z][a-z0-9_]{0,62}$"
@@ -116,6 +119,9 @@ class Settings(BaseModel):
     airflow_admin_password: SecretStr | None = Field(None, description="its password")
     mlflow_tracking_uri: str | None = Field(None, description="address of MLflow")
     gauntlet_database_url: SecretStr | None = Field(None, description="the ledger's database, role gauntlet_app")
+    mart_database_url: SecretStr | None = Field(
+        None, description="the marts' database, where it is not GAUNTLET_DATABASE_URL"
+    )
     object_store: str | None = Field(None, description="where snapshots lie: file:///FOLDER or s3://BUCKET/PREFIX")
     aws_access_key_id: str | None = Field(None, description="S3 access key, for an s3:// object store")
     aws_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")

@@ -14,7 +14,7 @@ from gauntlet import bootstrap
 from gauntlet.domain import rows
 from gauntlet.domain.drift import DriftPolicy, DriftProfile
 from gauntlet.jobs.acts import turned_on
-from gauntlet.jobs.flow import FLOW, START, Step
+from gauntlet.jobs.flow import FLOW, Step, start
 from gauntlet.jobs.pipeline import TASKS
 from gauntlet.jobs.run import StepResult
 
@@ -30,7 +30,7 @@ def test_the_demo_plays_four_acts_and_leaves_everything_in_agreement(driver: Dri
     # two in a hundred samples without drift look as if there were some, and a challenger is trained and tested
     alarm = re.search(r"=> drift in .*; (PROMOTE|KEEP|INCONCLUSIVE)", acts[2])
     assert alarm or "no drift in 10 columns on 5,000 rows; champion v1 stays" in acts[2]
-    first, *middle, drift, _ = reversed(driver.json("history", "--json"))
+    first, *middle, drift, _ = reversed(driver.json("history", "--json", "--spec", "diamonds"))
     assert (first["verdict"], first["challenger"], first["reason"]) == ("PROMOTE", 1, "first model")
     assert first["champion"] is None
     assert len(middle) == (1 if alarm else 0)
@@ -51,7 +51,7 @@ def test_a_notebook_loads_the_champion_in_three_lines(driver: Driver) -> None:
 
 def test_mlflow_shows_the_training_the_drift_reports_and_the_comparison(driver: Driver) -> None:
     client = MlflowClient(driver.settings.mlflow_tracking_uri)
-    promoted = driver.json("history", "--json")[1]  # by the third act
+    promoted = driver.json("history", "--json", "--spec", "diamonds")[1]  # by the third act
     old, new = str(promoted["champion"]), str(promoted["challenger"])
     version = client.get_model_version("gauntlet", new)
     assert version.run_id is not None
@@ -141,7 +141,7 @@ def test_a_champion_that_changes_under_the_verdict_makes_it_invalid(driver: Driv
     ports = bootstrap.make_ports(driver.settings)
     run = bootstrap.make_run(driver.settings, "diamonds", f"test/{time.time()}", {"force_retrain": True})
     results: dict[Step, StepResult] = {}
-    step = START
+    step = start(FLOW)
     while step is not Step.SUMMARY:
         if step is Step.MODEL_TO_PROD:
             was = driver.champion()

@@ -21,7 +21,8 @@ def dag(airflow_database: None) -> Any:  # noqa: ARG001 - the database must be t
 
     bag = DagBag(dag_folder=str(DAGS / "watch_production.py"))
     assert bag.import_errors == {}
-    assert {"watch_production", "watch_production__randhie", "watch_production__fair"} == set(bag.dags)
+    others = {f"watch_production__{spec}" for spec in ("fair", "health", "randhie")}
+    assert {"watch_production", *others} == set(bag.dags)
     return bag.dags["watch_production"]
 
 

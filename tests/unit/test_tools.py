@@ -294,7 +294,7 @@ def test_every_list_of_secrets_is_the_same() -> None:
 def test_the_command_line_in_its_container_has_what_a_rollback_needs() -> None:
     service = (TOOLS.parent / "docker-compose.yml").read_text().split("\n  gauntlet:")[1].split("\nnetworks:")[0]
     assert "*addresses" in service
-    for name in ("OBJECT_STORE", "EXPERIMENT_NAME", "NOTIFY_URLS"):
+    for name in ("OBJECT_STORE", "EXPERIMENT_NAME", "NOTIFY_URLS", "MART_DATABASE_URL"):
         assert f"\n      {name}:" in service
     assert "AWS_" not in service
 

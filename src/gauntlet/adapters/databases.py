@@ -63,7 +63,7 @@ def migrate(owner_url: str, revision: str = "head") -> None:
     Does nothing on an up-to-date database; of two calls at once one waits for the other. Raises ServiceAway when
     Postgres does not answer.
     """
-    with _opened(owner_url) as conn, conn.begin():
+    with opened(owner_url) as conn, conn.begin():
         conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
         config = _alembic()
         config.attributes["connection"] = conn
@@ -75,7 +75,7 @@ def revisions(url: str) -> tuple[str | None, str]:
 
     Any role that may read the table alembic_version can ask. Raises ServiceAway when Postgres does not answer.
     """
-    with _opened(url) as conn:
+    with opened(url) as conn:
         found = MigrationContext.configure(conn).get_current_revision()
     return found, str(ScriptDirectory.from_config(_alembic()).get_current_head())
 
@@ -92,7 +92,8 @@ def _alembic() -> Config:
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[Connection]:
+def opened(url: str) -> Iterator[Connection]:
+    """Open a database for Alembic; raises ServiceAway when Postgres does not answer."""
     # A plain postgresql:// would mean psycopg 3 to SQLAlchemy.
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args={"connect_timeout": 5}

@@ -12,6 +12,7 @@ from gauntlet.adapters import ledger_writes as writes
 from gauntlet.adapters.ledger_rows import as_json, first, insert, version_row
 from gauntlet.adapters.postgres import Cursor, Database
 from gauntlet.domain import lineage
+from gauntlet.domain.lineage import Move
 from gauntlet.jobs.ledger_records import Dossier, Freeze, Period, Rollback
 from gauntlet.jobs.ports import Case, Entry, Production, Stored, StoreError, Version
 
@@ -44,6 +45,14 @@ class PostgresLedger:
     def version(self, spec: str, version: int) -> Version | None:
         """Return a recorded version by number."""
         return self._database.transact(lambda cursor: reads.version(cursor, spec, "version", version))
+
+    def recorded(self, spec: str) -> Sequence[Version]:
+        """Return every recorded version, oldest first."""
+        return self._database.transact(lambda cursor: reads.recorded(cursor, spec))
+
+    def moves(self, spec: str) -> Sequence[Move]:
+        """Return every move of production, oldest first."""
+        return self._database.transact(lambda cursor: reads.moves(cursor, spec))
 
     def version_of_run(self, spec: str, run_key: str) -> Version | None:
         """Return the version that a run recorded."""

@@ -118,6 +118,12 @@ def versions(cursor: Cursor, spec: str, numbers: Sequence[int]) -> dict[int, Ver
     return {row.version: to_version(row) for row in fetch(cursor, sql, (spec, list(numbers)))}
 
 
+def recorded(cursor: Cursor, spec: str) -> list[Version]:
+    """Return every recorded version, oldest first."""
+    sql = "select * from ledger.version where spec = %s order by version"
+    return [to_version(row) for row in fetch(cursor, sql, (spec,))]
+
+
 def history(cursor: Cursor, spec: str | None, limit: int) -> Sequence[Entry]:
     """Return entries, newest first."""
     return [to_entry(row) for row in fetch(cursor, HISTORY, {"spec": spec, "limit": limit})]

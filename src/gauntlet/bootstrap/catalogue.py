@@ -12,15 +12,36 @@ from gauntlet.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True)
+class AssetNames:
+    """What a spec's Assets are called in Airflow: two folders of files, and two things that others wait for."""
+
+    train_files: str
+    predict_files: str
+    production: str
+    scores: str
+
+    @classmethod
+    def of(cls, spec: str) -> AssetNames:
+        """Return the names of a spec's Assets."""
+        return cls(f"{spec}_train_files", f"{spec}_predict_files", f"{spec}_production", f"{spec}_scores")
+
+
+@dataclass(frozen=True)
 class Pipeline:
-    """What the DAG file needs to know of one spec."""
+    """What the DAG files need to know of one spec."""
 
     dag_id: str
     watch_id: str
+    train_id: str
+    predict_id: str
     spec: str
     title: str
     schedule: str | None
+    retrain: str | None
+    predict_schedule: str | None
+    after_promotion: bool
     columns: int
+    assets: AssetNames
 
 
 def load_specs(settings: Settings) -> tuple[dict[str, Spec], list[SpecError]]:
@@ -53,10 +74,16 @@ def pipelines() -> list[Pipeline]:
         Pipeline(
             dag_id=dag_id(settings, name),
             watch_id=watch_id(settings, name),
+            train_id=train_id(settings, name),
+            predict_id=predict_id(settings, name),
             spec=name,
             title=spec.title,
             schedule=spec.schedule or None,
+            retrain=spec.retrain or None,
+            predict_schedule=spec.predict.schedule or None,
+            after_promotion=spec.predict.after_promotion,
             columns=len(spec.variables),
+            assets=AssetNames.of(name),
         )
         for name, spec in good.items()
     ]
@@ -69,12 +96,26 @@ def spec_errors() -> list[SpecError]:
 
 def dag_id(settings: Settings, spec: str) -> str:
     """Return the DAG of a spec: main_pipeline for the default one, main_pipeline__NAME for any other."""
-    return "main_pipeline" if spec == settings.default_spec else f"main_pipeline__{spec}"
+    return _of_spec(settings, "main_pipeline", spec)
 
 
 def watch_id(settings: Settings, spec: str) -> str:
     """Return the DAG that watches a spec: watch_production for the default one, watch_production__NAME for others."""
-    return "watch_production" if spec == settings.default_spec else f"watch_production__{spec}"
+    return _of_spec(settings, "watch_production", spec)
+
+
+def train_id(settings: Settings, spec: str) -> str:
+    """Return the DAG that trains on files: train_pipeline for the default spec, train_pipeline__NAME for others."""
+    return _of_spec(settings, "train_pipeline", spec)
+
+
+def predict_id(settings: Settings, spec: str) -> str:
+    """Return the DAG that scores files: predict_pipeline for the default spec, predict_pipeline__NAME for others."""
+    return _of_spec(settings, "predict_pipeline", spec)
+
+
+def _of_spec(settings: Settings, dag: str, spec: str) -> str:
+    return dag if spec == settings.default_spec else f"{dag}__{spec}"
 
 
 def names(settings: Settings, spec: str) -> Names:

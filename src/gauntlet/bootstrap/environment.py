@@ -26,6 +26,8 @@ _SERVICE_SETTINGS = (
     "require_approval", "approval_timeout_hours",
 )  # fmt: skip
 
+_SERVICE_SECRETS = ("notify_urls", "mart_database_url")
+
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Return the settings: the environment, else the file .env, else the defaults.
@@ -41,7 +43,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     if stack == EMBEDDED and config is not None:
         kept |= config.settings() | load_given(home)
     settings = Settings.from_env({**kept, **own, **_addresses(stack, own, config)})
-    paths = {"gauntlet_home": home, "specs_dir": ROOT / settings.specs_dir}
+    paths = {"gauntlet_home": home, "specs_dir": ROOT / settings.specs_dir, "scratch_dir": _scratch(settings, home)}
     if settings.data_file is not None:
         paths["data_file"] = _data_file(settings.data_file)
     return settings.model_copy(update=paths)
@@ -101,6 +103,7 @@ def host_variables() -> dict[str, str]:
 def stack_config(settings: Settings) -> StackConfig:
     """Return the embedded stack's configuration."""
     shared = {name.upper(): str(getattr(settings, name)) for name in _SERVICE_SETTINGS}
+    shared["SCRATCH_DIR"] = str(settings.scratch_dir)
     if settings.mlflow_page_url is not None:
         shared["MLFLOW_PAGE_URL"] = settings.mlflow_page_url
     if settings.data_file is not None:
@@ -122,7 +125,7 @@ def stack_config(settings: Settings) -> StackConfig:
 
 def given_secrets(settings: Settings) -> dict[str, str]:
     """Return the secret settings that the embedded stack hands on to Airflow's services."""
-    return {} if settings.notify_urls is None else {"NOTIFY_URLS": settings.secret("notify_urls")}
+    return {name.upper(): settings.secret(name) for name in _SERVICE_SECRETS if getattr(settings, name) is not None}
 
 
 def _home(env: Mapping[str, str]) -> Path:
@@ -157,6 +160,13 @@ def _addresses(stack: str | None, own: Mapping[str, str], config: StackConfig | 
     if stack == EMBEDDED and config is not None:
         return variables(config, load_or_create(config.home))
     return {}
+
+
+def _scratch(settings: Settings, home: Path) -> Path:
+    """The folder that was named, of the repository's folder where it is relative; else the state folder's own."""
+    if "scratch_dir" in settings.model_fields_set:
+        return ROOT / settings.scratch_dir.expanduser()
+    return Layout.of(home).scratch
 
 
 def _data_file(named: Path) -> Path:

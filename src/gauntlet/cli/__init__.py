@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from gauntlet.cli import decide, doctor, drift, ledger, rollback, runs, stack, traffic, upkeep, watch
+from gauntlet.cli import data, decide, doctor, drift, ledger, rollback, runs, stack, trace, traffic, upkeep, watch
 from gauntlet.cli.errors import shown
 
 
@@ -19,7 +19,8 @@ def cli() -> None:
 for command in (
     stack.up, stack.down, stack.status, stack.logs, stack.migrate, doctor.doctor, traffic.traffic, runs.run,
     runs.demo, ledger.history, ledger.production, ledger.explain, rollback.rollback, rollback.freeze, rollback.unfreeze,
-    watch.watch, decide.decide, drift.drift, upkeep.backup, upkeep.restore, upkeep.prune,
+    data.data, watch.watch, decide.decide, drift.drift, upkeep.backup, upkeep.restore, upkeep.prune,
+    trace.trace, trace.reproduce, trace.verify,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -3,10 +3,8 @@
 import json
 import os
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gauntlet import bootstrap
+from gauntlet.cli.show import working
 from gauntlet.domain.errors import Mendable
 
 if TYPE_CHECKING:
     from gauntlet.bootstrap.drift import FileDrift
 
-QUIET = 2.0  # seconds after which a person at a terminal is told what goes on
 DRIFT, ERROR, INTERRUPTED = 1, 2, 130
 HEADINGS = ("", "column", "test", "statistic", "effect", "threshold", "p", "reason")
 
@@ -40,7 +38,7 @@ def drift(reference: Path, current: Path, spec: str | None, as_json: bool, page:
     with _errors_are_two():
         if page is not None:
             _require_other_file(page, [reference, current, *([Path(spec)] if spec else [])])
-        with _progress() as doing:
+        with working() as doing:
             found = bootstrap.drift_between(reference, current, spec, doing)
             if page is not None:
                 bootstrap.write_page(page, f"{current.name} against {reference.name}", found)
@@ -65,32 +63,6 @@ def _text(found: "FileDrift") -> str:
         lines.append("  ".join([click.style(mark, fg="red", bold=True) if row[0] else mark, *cells, row[-1]]).rstrip())
     lines += ["", *(f"not compared: {column} ({what})" for column, what in found.not_compared)]
     return "\n".join([*lines, click.style(found.line, fg="red" if found.report.drifted else "green", bold=True)])
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield what says what goes on: one line on the error output of a terminal, gone at the end."""
-    began, stage = time.monotonic(), ["starting"]
-    is_live = sys.stderr is not None and sys.stderr.isatty()  # none where a daemon has closed it
-
-    def show() -> None:
-        click.echo(f"\r\x1b[K{stage[0]} ...", err=True, nl=False)
-
-    def doing(text: str) -> None:
-        stage[0] = text
-        if is_live and time.monotonic() - began > QUIET:
-            show()
-
-    timer = threading.Timer(QUIET, show)
-    timer.daemon = True
-    if is_live:
-        timer.start()
-    try:
-        yield doing
-    finally:
-        timer.cancel()
-        if is_live and time.monotonic() - began > QUIET:
-            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 @contextmanager

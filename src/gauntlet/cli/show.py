@@ -1,9 +1,15 @@
 """Progress and figures as people read them."""
 
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
+
+QUIET = 2.0  # seconds after which a person at a terminal is told what goes on
 
 
 class Progress:
@@ -41,3 +47,29 @@ def version(number: int | None) -> str:
 def moment(at: datetime) -> str:
     """A time to the second, by UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Yield what says what goes on: one line on the error output of a terminal, gone at the end."""
+    began, stage = time.monotonic(), ["starting"]
+    is_live = sys.stderr is not None and sys.stderr.isatty()  # none where a daemon has closed it
+
+    def show() -> None:
+        click.echo(f"\r\x1b[K{stage[0]} ...", err=True, nl=False)
+
+    def doing(text: str) -> None:
+        stage[0] = text
+        if is_live and time.monotonic() - began > QUIET:
+            show()
+
+    timer = threading.Timer(QUIET, show)
+    timer.daemon = True
+    if is_live:
+        timer.start()
+    try:
+        yield doing
+    finally:
+        timer.cancel()
+        if is_live and time.monotonic() - began > QUIET:
+            click.echo("\r\x1b[K", err=True, nl=False)

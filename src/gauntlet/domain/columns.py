@@ -100,7 +100,7 @@ def count_categories(column: pd.Series[Any]) -> tuple[dict[str, int], int, int]:
     found: Counter[str] = Counter()
     misfits = 0
     for level, count in zip(levels, counts, strict=True):
-        text = _text(level)
+        text = category_text(level)
         if text is None:
             misfits += int(count)
         elif count:
@@ -185,11 +185,11 @@ def as_categories(column: pd.Series[Any]) -> CategoryColumn:
 
 def _texts(values: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     texts = np.empty(len(values), dtype=object)
-    texts[:] = [_text(value) for value in values]
+    texts[:] = [category_text(value) for value in values]
     return texts
 
 
-def _text(value: object) -> str | None:
+def category_text(value: object) -> str | None:
     """Return a scalar's text, the same for equal numbers of any type; None for what is no category."""
     if isinstance(value, str):
         return str(value) if value.isascii() or _is_unicode(value) else None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gauntlet.domain.columns import Mask, as_categories, as_numbers
 from gauntlet.domain.errors import Final
-from gauntlet.domain.spec import Spec
+from gauntlet.domain.spec import Range, Spec
 
 LISTED_CATEGORIES = 10
 """A rule spells a column's categories out up to this many."""
@@ -76,12 +76,12 @@ def check(frame: pd.DataFrame, spec: Spec) -> CheckedRows:
         missing = np.isnan(numbers)
         broken[f"{column} must not be missing"] = missing
         outside = ~missing & ~((numbers >= bounds.min) & (numbers <= bounds.max))
-        broken[f"{column} must lie in {_plain(bounds.min)}..{_plain(bounds.max)}"] = outside
+        broken[range_rule(column, bounds)] = outside
     for column, categories in spec.categorical.items():
         missing = frame[column].isna().to_numpy(dtype=bool)
         broken[f"{column} must not be missing"] = missing
         known = frame[column].isin(list(categories)).to_numpy(dtype=bool)
-        broken[f"{column} must be {_listed(categories)}"] = ~missing & ~known
+        broken[categories_rule(column, categories)] = ~missing & ~known
     keeps, counts = _without(broken, len(frame))
     return CheckedRows(frame if keeps.all() else frame[keeps], counts, len(frame))
 
@@ -113,11 +113,17 @@ def _without(broken: Mapping[str, Mask], rows: int) -> tuple[Mask, dict[str, int
     return keeps, {rule: count for rule, count in counts.items() if count}
 
 
+def range_rule(column: str, bounds: Range) -> str:
+    """Return the rule that a number lies in its range."""
+    return f"{column} must lie in {_plain(bounds.min)}..{_plain(bounds.max)}"
+
+
 def _plain(bound: float) -> str:
     return str(int(bound)) if bound.is_integer() else repr(bound)
 
 
-def _listed(categories: tuple[str, ...]) -> str:
+def categories_rule(column: str, categories: tuple[str, ...]) -> str:
+    """Return the rule that a text is one of its column's categories."""
     if len(categories) > LISTED_CATEGORIES:
-        return f"one of its {len(categories)} categories"
-    return f"one of {', '.join(categories)}"
+        return f"{column} must be one of its {len(categories)} categories"
+    return f"{column} must be one of {', '.join(categories)}"

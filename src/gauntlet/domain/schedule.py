@@ -4,6 +4,8 @@ import re
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", "@once", "@continuous")
 """Airflow's names for a schedule."""
+RECURRING = tuple(preset for preset in PRESETS if preset not in ("@once", "@continuous"))
+"""Those that cut time into intervals."""
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")

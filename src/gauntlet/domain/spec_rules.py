@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from gauntlet.domain.schedule import PRESETS, is_schedule
+from gauntlet.domain.schedule import PRESETS, RECURRING, is_schedule
 
 
 class Task(StrEnum):
@@ -116,10 +116,15 @@ def _data(raw: Mapping[str, Any]) -> Iterator[Error]:
 
 
 def _schedule(raw: Mapping[str, Any]) -> Iterator[Error]:
-    schedule = raw.get("schedule")
-    if isinstance(schedule, str) and not is_schedule(schedule):
-        rule = f"must be empty, one of {', '.join(PRESETS)}, or cron's five fields that come true on some day"
-        yield "schedule", sentence(rule, f'"{schedule}"', 'For example "30 6 * * mon-fri".')
+    predict = raw.get("predict")
+    schedules = {"schedule": (raw.get("schedule"), PRESETS), "retrain": (raw.get("retrain"), RECURRING)}
+    if isinstance(predict, dict):
+        schedules["predict.schedule"] = (predict.get("schedule"), RECURRING)
+    for key, (schedule, presets) in schedules.items():
+        wrong = isinstance(schedule, str) and (not is_schedule(schedule) or schedule in set(PRESETS) - set(presets))
+        if wrong:
+            rule = f"must be empty, one of {', '.join(presets)}, or cron's five fields that come true on some day"
+            yield key, sentence(rule, f'"{schedule}"', 'For example "30 6 * * mon-fri".')
 
 
 def _ranges(raw: Mapping[str, Any]) -> Iterator[Error]:

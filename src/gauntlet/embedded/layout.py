@@ -72,6 +72,11 @@ class Layout:
         return self.home / "artifacts"
 
     @property
+    def scratch(self) -> Path:
+        """Where files lie while they are scored."""
+        return self.home / "scratch"
+
+    @property
     def airflow(self) -> Path:
         """AIRFLOW_HOME."""
         return self.home / "airflow"
@@ -115,7 +120,8 @@ class Layout:
             self.home.mkdir(parents=True)
             self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
         _must_be_ours(self.home)
-        for folder in (self.secrets, self.logs, self.run, self.objects, self.artifacts, self.airflow, *self._works()):
+        private = self.secrets, self.logs, self.run, self.objects, self.artifacts, self.scratch, self.airflow
+        for folder in (*private, *self._works()):
             folder.mkdir(mode=0o700, exist_ok=True)
         if self.socket.parent != self.run:
             self.socket.parent.mkdir(mode=0o700, exist_ok=True)

@@ -149,7 +149,8 @@ def _arm_metrics(spec: Spec, scored: ScoredRows) -> dict[str, float]:
     """The field's usual figures: the champion on arm a, the challenger on arm b; an empty arm has none."""
     figures: dict[str, float] = {}
     for arm, predicted in zip(ARMS, (scored.champion, scored.challenger), strict=True):
-        members = (scored.arm == arm) & np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
+        finite = np.isfinite(predicted)
+        members = (scored.arm == arm) & (finite if finite.ndim == 1 else finite.all(axis=1))
         if members.any():
             values = training.metrics(scored.frame[spec.target][members], predicted[members], spec)
             figures |= {f"{arm}_{name}": value for name, value in values.items()}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from gauntlet.domain.lineage import Move
     from gauntlet.jobs.ledger_records import Dossier, Freeze, Period, Rollback
     from gauntlet.jobs.ports import Case, Entry, Production, Stored, Version
 
@@ -26,6 +27,14 @@ class Ledger(Protocol):
 
     def version(self, spec: str, version: int) -> Version | None:
         """A recorded version by number."""
+        ...
+
+    def recorded(self, spec: str) -> Sequence[Version]:
+        """Every recorded version, oldest first."""
+        ...
+
+    def moves(self, spec: str) -> Sequence[Move]:
+        """Every move of production, oldest first."""
         ...
 
     def version_of_run(self, spec: str, run_key: str) -> Version | None:

@@ -154,7 +154,11 @@ class Mart(Protocol):
         ...
 
     def seen(self, spec: str, kind: BatchKind, version: int | None) -> Collection[tuple[str, str]]:
-        """The (uri, mark) of every file that was done or refused before: by this version, or for training."""
+        """The (uri, mark) of every file that was done or refused before; by this version only, unless it is None."""
+        ...
+
+    def also(self, batch: Batch, file: InputFile) -> None:
+        """Record that a file, or the same one written again, has the content of a batch that is done: it is `seen`."""
         ...
 
     def announce(self, spec: str, kind: BatchKind, files: Sequence[InputFile], now: datetime) -> Sequence[InputFile]:

@@ -46,7 +46,7 @@ def measure(
 def _measured(
     scorers: Sequence[Scorer], frame: pd.DataFrame, classes: int, clock: Callable[[], float]
 ) -> tuple[Measured, ...]:
-    for each in scorers:  # whatever a first call loads belongs to no batch
+    for each in scorers if len(frame) else ():  # whatever a first call loads belongs to no batch
         _predicted(each, frame.iloc[:BATCH], classes)
     pieces: list[list[Floats]] = [[] for _ in scorers]
     seconds: list[list[float]] = [[] for _ in scorers]

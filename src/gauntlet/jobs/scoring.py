@@ -1,6 +1,7 @@
 """Scoring: a recorded version's predictions of rows, by its own spec and from the file its hash names."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -8,19 +9,28 @@ import pandas as pd
 
 from gauntlet.domain import training
 from gauntlet.domain.spec import Spec
-from gauntlet.jobs.ports import Version
-from gauntlet.jobs.run import Ports, Refused
+from gauntlet.jobs.ports import Registry, Version
+from gauntlet.jobs.run import Refused
 
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[pd.DataFrame], Floats]
 
 
-def predict(ports: Ports, version: Version, spec: Spec, frame: pd.DataFrame) -> Floats:
+class ModelPorts(Protocol):
+    """Whatever knows the registry."""
+
+    @property
+    def registry(self) -> Registry:
+        """Where models lie."""
+        ...
+
+
+def predict(ports: ModelPorts, version: Version, spec: Spec, frame: pd.DataFrame) -> Floats:
     """Return predictions by the spec the version was trained by; Refused when it no longer fits the rows served."""
     return scorer(ports, version, spec)(frame)
 
 
-def scorer(ports: Ports, version: Version, spec: Spec) -> Scorer:
+def scorer(ports: ModelPorts, version: Version, spec: Spec) -> Scorer:
     """Load a version once and return what predicts with it, as `predict` does."""
     own = Spec.from_json(version.spec_json)
     _require_same_problem(version.version, own, spec)

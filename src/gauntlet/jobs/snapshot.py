@@ -46,9 +46,9 @@ def stored_snapshot(results: Results) -> Stored:
     return Stored(data["uri"], data["sha256"])
 
 
-def require_same_spec(run: Run, results: Results) -> None:
-    """Refuse to go on with a spec that was edited while the run was under way."""
-    if results[Step.TAKE_SNAPSHOT]["spec"] != run.spec.to_json():
+def require_same_spec(run: Run, results: Results, since: Step = Step.TAKE_SNAPSHOT) -> None:
+    """Refuse to go on with a spec that was edited while the run was under way, since that step."""
+    if results[since]["spec"] != run.spec.to_json():
         raise Refused(
             f"A run must keep the spec it started with; {run.spec.name} was edited meanwhile. Start a new run."
         )

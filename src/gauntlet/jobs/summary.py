@@ -1,6 +1,8 @@
 """The summary: one line that says what a run did, and why."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.drift import named
@@ -9,34 +11,84 @@ from gauntlet.jobs.ports import Entry
 from gauntlet.jobs.run import Ports, Results, Run, StepResult
 
 log = logging.getLogger(__name__)
+NAMED_FILES = 3
 
 
 def summary(run: Run, ports: Ports, results: Results) -> StepResult:
-    """Say in one line what happened, from what the ledger settled and what the drift check found."""
+    """Say in one line what happened, from what the ledger settled, and what the drift check or the files brought."""
     production = ports.ledger.production(run.spec.name)
     entry = ports.ledger.settled(run.spec.name, run.key)
-    line = _line(run, results, entry, production.version if production else None) + _left_out(results)
+    say = _of_files if Step.PREPARE_DATA in results else _of_traffic
+    line = say(run, results, entry, production.version if production else None)
     log.info("%s: %s", run.spec.name, line)
     return StepResult(data={"line": line})
 
 
-def _line(run: Run, results: Results, entry: Entry | None, production: int | None) -> str:
+def _of_traffic(run: Run, results: Results, entry: Entry | None, production: int | None) -> str:
     champion = results[Step.CHECK_PRODUCTION_VERSION]["version"]
     drift = results.get(Step.COMPARE_DISTRIBUTIONS)
     if entry is None:
         judged = f"no drift in {drift['judged']} columns on {drift['rows']:,} rows" if drift else "nothing compared"
-        return f"{judged}; champion v{champion} stays, nothing was trained."
-    if entry.promoted and entry.challenger != production:
+        return f"{judged}; champion v{champion} stays, nothing was trained.{_left_out(results)}"
+    if entry.champion is None or _overtaken(entry, production):
+        return _settled(entry, production) + _left_out(results)
+    why = f"drift in {named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
+    if run.force_retrain and drift and drift["drifted"]:
+        why += " (and retrain forced)"
+    return f"{why}; {_settled(entry, production)}{_left_out(results)}"
+
+
+def _of_files(run: Run, results: Results, entry: Entry | None, production: int | None) -> str:
+    prepared = results[Step.PREPARE_DATA]
+    news = _news(prepared)
+    if not prepared["new_rows"] and not run.force_retrain:
+        stays = f"v{production} stays in production" if production else "nothing is in production"
+        return f"{news}: nothing was trained, {stays}.{_files(prepared)}"
+    if entry is None:
+        return f"{news}; nothing was settled.{_files(prepared)}"
+    forced = "" if prepared["new_rows"] else ", retrain forced"
+    return f"{news}{forced}; {_settled(entry, production)}{_files(prepared)}{_left_out(results)}"
+
+
+def _news(prepared: Mapping[str, Any]) -> str:
+    files, rows = prepared["new_files"], prepared["new_rows"]
+    if not files:
+        return "nothing new"
+    shown = f"{files:,} new {'file' if files == 1 else 'files'}"
+    return f"{shown}, {rows:,} new {'row' if rows == 1 else 'rows'}" if rows else f"{shown} without a new training row"
+
+
+def _files(prepared: Mapping[str, Any]) -> str:
+    """What was rejected of the files, which were refused, and which cannot be used any more."""
+    said = ""
+    if prepared["rejected"]:
+        said += f" Rejected {prepared['rejected']:,} of {prepared['read']:,} rows."
+    if prepared["refused"]:
+        said += f" Refused {_refused(prepared['refused'])}."
+    if prepared["unusable"]:
+        said += f" Not used, since they lack columns that the spec has now: {prepared['unusable']:,} files."
+    return said
+
+
+def _refused(files: Sequence[Mapping[str, str]]) -> str:
+    shown = [f"{each['uri'].rpartition('/')[2]}: {' '.join(each['reason'].split())}" for each in files[:NAMED_FILES]]
+    more = f"; and {len(files) - NAMED_FILES} more" if len(files) > NAMED_FILES else ""
+    return "; ".join(shown).rstrip(".") + more
+
+
+def _overtaken(entry: Entry, production: int | None) -> bool:
+    return entry.promoted and entry.challenger != production
+
+
+def _settled(entry: Entry, production: int | None) -> str:
+    if _overtaken(entry, production):
         settled = f"{entry.verdict} of v{entry.challenger} was settled at {entry.at:%Y-%m-%d %H:%M}"
         return f"{settled}; production has moved since, to v{production}."
     held = f", held: {entry.held}" if entry.held else ""
     if entry.champion is None:
         stays = f"; production stays {f'v{production}' if production else 'none'}" if held else ""
         return f"{entry.verdict}: v{entry.challenger}, {entry.reason}{held}{stays}."
-    why = f"drift in {named(drift['columns'])}" if drift and drift["drifted"] else "retrain forced"
-    if run.force_retrain and drift and drift["drifted"]:
-        why += " (and retrain forced)"
-    return f"{why}; {entry.verdict}: {entry.reason}{held}; {_outcome(entry)}."
+    return f"{entry.verdict}: {entry.reason}{held}; {_outcome(entry)}."
 
 
 def _outcome(entry: Entry) -> str:

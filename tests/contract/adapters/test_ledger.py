@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.contract.adapters.records import make_case, make_version, stored
 
+from gauntlet.domain.lineage import Move
 from gauntlet.domain.promotion import Decision
 from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.ledger_port import Ledger
@@ -32,6 +33,16 @@ def test_a_version_comes_back_as_it_was_and_once(ledger: Ledger, spec: str) -> N
     assert ledger.version(spec, 1) == first
     assert ledger.version(spec, 2) is None
     assert ledger.version_of_run(spec, "train") == first
+
+
+def test_all_versions_and_moves_are_listed_oldest_first(with_versions: Ledger, spec: str) -> None:
+    assert with_versions.recorded(spec) == [make_version(spec, number) for number in range(1, 6)]
+    assert with_versions.recorded(f"{spec}_other") == []
+    assert with_versions.moves(spec) == []
+    with_versions.settle(make_case(spec, "one", None, 1))
+    with_versions.settle(make_case(spec, "two", 1, 2))
+    with_versions.record_external(spec, f"Model-{spec}", 2, None, None)
+    assert with_versions.moves(spec) == [Move(None, 1), Move(1, 2), Move(2, None)]
 
 
 def test_a_version_number_is_not_given_twice(ledger: Ledger, spec: str) -> None:

@@ -190,7 +190,7 @@ def test_drift_and_drift_cols_work_on_one_column(client: FlaskClient) -> None:
     assert 1900 < both["carat"].ne(after["carat"]).sum() <= 2000
 
 
-@pytest.mark.parametrize("spec", ["randhie", "fair"])
+@pytest.mark.parametrize("spec", ["randhie", "fair", "health"])
 def test_other_data_sets_are_served(client: FlaskClient, catalogue: Catalogue, spec: str) -> None:
     dataset = catalogue.get(spec)
     for path in ("/get_data", "/ab_data"):

@@ -173,4 +173,4 @@ def test_every_bad_variable_is_said_at_once() -> None:
 def test_a_default_spec_that_cannot_be_served_is_said(database: str) -> None:
     status, text = start(environment(database, DEFAULT_SPEC="nowhere", ROUTER_PORT="1024"))
     assert status == 2
-    assert "spec must name a spec that there is; found nowhere. Known: diamonds, fair, randhie." in text
+    assert "spec must name a spec that there is; found nowhere. Known: diamonds, fair, health, randhie." in text

@@ -1,12 +1,13 @@
 """Read the data marts: three predictions with everything behind them, the newest scores, and rejected rows."""
 
+from contextlib import closing
+
 import psycopg2
 
 from gauntlet.bootstrap import load_settings
+from gauntlet.bootstrap.marts import mart_url
 
 SPEC = "health"
-settings = load_settings()
-url = settings.secret("mart_database_url" if settings.mart_database_url else "gauntlet_database_url")
 
 QUESTIONS = {
     "three predictions, and what is behind each": f"""
@@ -29,12 +30,10 @@ QUESTIONS = {
         limit 3""",
 }
 
-connection = psycopg2.connect(url)
-with connection, connection.cursor() as cursor:
+with closing(psycopg2.connect(mart_url(load_settings()))) as connection, connection.cursor() as cursor:
     for question, query in QUESTIONS.items():
         cursor.execute(query, {"spec": SPEC})
         columns = [column.name for column in cursor.description or ()]
         print(f"\n{question}:")
         for row in cursor.fetchall():
             print("  " + "  ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)))
-connection.close()

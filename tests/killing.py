@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from gauntlet.jobs.run import Ports
-
-PortsKind = TypeVar("PortsKind", bound=Ports)
 
 
 class Fuse:
@@ -18,7 +16,7 @@ class Fuse:
         self._last = last
         self._end = end
 
-    def through(self, ports: PortsKind) -> PortsKind:
+    def through(self, ports: Ports) -> Ports:
         """The same ports, with every call to the registry and the ledger counted."""
         return replace(ports, registry=self.around(ports.registry), ledger=self.around(ports.ledger))
 

@@ -1,7 +1,7 @@
 """A store of files, marts and a registry, and runs that train from the files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.fakes import MemoryLedger, MemoryNotifier, MemoryRegistry, MemoryTracking, MemoryTraffic
-from tests.memory_mart import MemoryMart
-from tests.unit.test_pipeline import NAMES, SPEC
 
 from gauntlet.adapters.local_store import LocalStore
 from gauntlet.domain.drift import DriftPolicy
 from gauntlet.domain.promotion import PromotionPolicy
 from gauntlet.domain.spec import Spec
-from gauntlet.jobs.flow import Step
+from gauntlet.jobs.flow import TRAIN_FLOW, Step, start
 from gauntlet.jobs.frames import from_parquet
 from gauntlet.jobs.ledger_port import Ledger
 from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, Mart
-from gauntlet.jobs.pipeline import run_train_pipeline
+from gauntlet.jobs.pipeline import TRAIN_TASKS, run_train_pipeline
 from gauntlet.jobs.ports import Entry, Names, Version
+from gauntlet.jobs.run import StepResult
 from gauntlet.jobs.train_files import TrainPorts, TrainRun
+from tests.fakes import MemoryLedger, MemoryNotifier, MemoryRegistry, MemoryTracking, MemoryTraffic
+from tests.memory_mart import MemoryMart
+from tests.unit.test_pipeline import NAMES, SPEC
 
 SHARE = 0.3
 
@@ -86,6 +87,16 @@ class Town:
     def go(self, **changes: Any) -> list[Step]:
         return run_train_pipeline(self.run(**changes), self.ports)[0]
 
+    def until(self, run: TrainRun, last: Step) -> dict[Step, Mapping[str, Any]]:
+        """Run the flow up to a step, that one left out, and return what it is given."""
+        results: dict[Step, StepResult] = {}
+        step = start(TRAIN_FLOW)
+        while step is not last:
+            earlier = {other: results[other].data for other in TRAIN_TASKS[step].reads if other in results}
+            results[step] = TRAIN_TASKS[step].run(run, self.ports, earlier)
+            step = TRAIN_FLOW[step][results[step].outcome]
+        return {other: results[other].data for other in TRAIN_TASKS[last].reads if other in results}
+
     def line(self, **changes: Any) -> str:
         return str(run_train_pipeline(self.run(**changes), self.ports)[1][Step.SUMMARY].data["line"])
 
@@ -129,7 +140,3 @@ def parquet(frame: pd.DataFrame) -> bytes:
     sink = BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
-
-
-def day(number: int) -> datetime:
-    return datetime(2026, 11, number, tzinfo=UTC)

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg2
 from tests.driver import ROOT, Driver
 
+from gauntlet.bootstrap.marts import mart_url
+
 EXAMPLES = ROOT / "examples"
 ROWS, BAD = 5190, 2  # in the file to predict
 LOADED = """
@@ -30,8 +32,7 @@ def shown(driver: Driver, name: str) -> str:
 
 def loaded(driver: Driver) -> list[tuple[Any, ...]]:
     """What the marts hold of the file to predict: read, accepted, rejected, rows with scores, rejected rows."""
-    url = driver.settings.secret("mart_database_url" if driver.settings.mart_database_url else "gauntlet_database_url")
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(mart_url(driver.settings))) as connection, connection.cursor() as cursor:
         cursor.execute(LOADED)
         return cursor.fetchall()
 

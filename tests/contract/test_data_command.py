@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from gauntlet.bootstrap.example_data import WouldReplace
+from gauntlet.bootstrap.example_data import NoFolder, WouldReplace
 from gauntlet.cli import cli
 
 ORDER = ("--spec", "health", "--rows", "200")
@@ -40,6 +40,15 @@ def test_what_holds_something_else_is_replaced_only_by_force(tmp_path: Path) -> 
     assert place.read_text() == "mine"
     make(*ORDER, "--out", str(tmp_path), "--force")
     assert pq.read_metadata(place).num_rows == 200
+
+
+def test_a_place_where_no_folder_can_be(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(NoFolder) as error:
+        make(*ORDER, "--out", str(tmp_path / "taken" / "new"))
+    assert str(error.value) == (
+        f"files must go into a folder; {tmp_path}/taken/new cannot be made: Not a directory. Name another folder."
+    )
 
 
 def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from gauntlet.bootstrap.catalogue import read_spec
 from gauntlet.bootstrap.environment import load_settings
 from gauntlet.bootstrap.example_data import NoPackage, data_file
 from gauntlet.domain.example_data import WORD, Example, ExampleError
+from gauntlet.domain.intake import Intake
 from gauntlet.domain.rows import check, typed
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.make_data import PIECE, Made, Order, write_example
@@ -141,6 +142,17 @@ def test_bad_rows_break_the_spec_in_every_way(kind: BatchKind) -> None:
     counts = {name: int(mask.sum()) for name, mask in broken.items()}
     assert min(counts.values()) > 40, counts
     assert sum(counts.values()) == made.bad_rows == pytest.approx(800, abs=100)
+
+
+@pytest.mark.parametrize("kind", BatchKind)
+@pytest.mark.parametrize("name", ["trees", *SHIPPED])
+def test_the_pipelines_reject_the_bad_rows_and_no_other(name: str, kind: BatchKind) -> None:
+    example = Example.of(trees(), TREES) if name == "trees" else shipped(name)
+    sink = io.BytesIO()
+    made = write_example(sink, example, Order(2000, seed=6, bad_share=0.1), kind, lambda _: None)
+    (batch,) = pq.read_table(sink).to_batches()
+    piece = Intake(batch.schema, example.spec, training=kind is BatchKind.TRAIN).piece(batch, 1)
+    assert 100 < made.bad_rows == piece.rejected.num_rows == 2000 - len(piece.frame)
 
 
 def test_nothing_to_draw_from_is_said() -> None:

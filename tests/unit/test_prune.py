@@ -89,6 +89,7 @@ def stores(tmp_path: Path) -> Stores:
         LocalStore(tmp_path / "artifacts"),
         Names(Named(frozenset({"ledger.parquet"}), frozenset({"champion"}), frozenset())),
         Names(Named(frozenset({"registry.parquet"}), frozenset(), frozenset({"m-champion"}))),
+        Names(Named(frozenset({"mart.parquet"}), frozenset(), frozenset())),
         runs,
         Logs(),
     )
@@ -123,6 +124,17 @@ def test_logs_in_the_object_store_are_logs(stores: Stores, tmp_path: Path) -> No
     assert found.things["task logs"] == {"old.log": 10, f"{TASK_LOGS}/dag_id=main/old.log": 4}
     assert isinstance(stores.objects, LocalStore)
     assert [key for key in keys(stores.objects) if TASK_LOGS in key] == [f"{TASK_LOGS}/dag_id=main/new.log"]
+
+
+def test_the_files_of_users_and_what_marts_name_stay(stores: Stores, tmp_path: Path) -> None:
+    mine = ["data/diamonds/predict/loose.parquet", "data/diamonds/scores/v1/loose.parquet"]
+    named = ["inputs/diamonds/mart.parquet", "ready/diamonds/mart.parquet"]
+    for key in (*mine, *named, "inputs/diamonds/loose.parquet"):
+        write(tmp_path / "objects", key, OLD)
+    found = prune(stores, BEFORE, dry_run=False, say=lambda _: None)
+    assert set(found.things["objects"]) == {"inputs/diamonds/loose.parquet", "snapshots/diamonds/loose.parquet"}
+    assert isinstance(stores.objects, LocalStore)
+    assert {*mine, *named} < set(keys(stores.objects))
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(stores: Stores) -> None:

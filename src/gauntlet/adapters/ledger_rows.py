@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from psycopg2.extras import Json
+from psycopg2.sql import Composable
 
 from gauntlet.adapters.postgres import Cursor
 from gauntlet.domain.verdict import Verdict
@@ -20,13 +21,13 @@ def insert(cursor: Cursor, table: str, row: Mapping[str, Any], ending: str = "")
     return cursor.fetchone() if "returning" in ending else None
 
 
-def fetch(cursor: Cursor, sql: str, arguments: Any) -> list[Any]:
+def fetch(cursor: Cursor, sql: str | Composable, arguments: Any) -> list[Any]:
     """Return the rows of a query."""
     cursor.execute(sql, arguments)
     return cursor.fetchall()
 
 
-def first(cursor: Cursor, sql: str, arguments: Any) -> Any:
+def first(cursor: Cursor, sql: str | Composable, arguments: Any) -> Any:
     """Return the first row of a query; None when it has none."""
     rows = fetch(cursor, sql, arguments)
     return rows[0] if rows else None

@@ -30,8 +30,10 @@ from gauntlet.bootstrap.file_dags import (
     score,
     summarize,
 )
+from gauntlet.bootstrap.marts import batches, prune_marts
 from gauntlet.bootstrap.people import answered, ask
 from gauntlet.bootstrap.rollback import freeze, roll_back
+from gauntlet.bootstrap.scoring import score_path
 from gauntlet.bootstrap.stack import prepare_databases, stack, start_stack
 from gauntlet.bootstrap.tracing import reproduce_batch, trace_row, verify_marts
 from gauntlet.bootstrap.training_files import run_train_step
@@ -44,11 +46,11 @@ from gauntlet.jobs.watch_ports import WATCH_LABELS, WatchStep
 
 __all__ = [
     "APPROVE", "ARRIVED", "FLOW", "LABELS", "MORE_FILES", "REJECT", "TRAIN_FLOW", "WATCH_LABELS", "WATCH_STEPS",
-    "Pipeline", "Step", "WatchStep", "answered", "arrivals", "ask", "back_up", "branches", "champions", "choose_model",
-    "conductor", "dag_id", "dag_settings", "decide_file", "drift_between", "edges", "examine", "file_name",
-    "find_files", "freeze", "freezes", "inside_a_service", "ledger", "load_settings", "load_spec", "load_specs",
-    "make_data", "make_ports", "make_run", "names", "pipelines", "predict_id", "prepare_databases", "prune", "publish",
-    "reproduce_batch", "restore", "roll_back", "router", "run_key", "run_step", "run_train_step", "run_watch_step",
-    "score", "spec_errors", "stack", "stack_config", "start_stack", "summarize", "trace_row", "train_id",
-    "verify_marts", "watch_id", "watched", "write_page",
+    "Pipeline", "Step", "WatchStep", "answered", "arrivals", "ask", "back_up", "batches", "branches", "champions",
+    "choose_model", "conductor", "dag_id", "dag_settings", "decide_file", "drift_between", "edges", "examine",
+    "file_name", "find_files", "freeze", "freezes", "inside_a_service", "ledger", "load_settings", "load_spec",
+    "load_specs", "make_data", "make_ports", "make_run", "names", "pipelines", "predict_id", "prepare_databases",
+    "prune", "prune_marts", "publish", "reproduce_batch", "restore", "roll_back", "router", "run_key", "run_step",
+    "run_train_step", "run_watch_step", "score", "score_path", "spec_errors", "stack", "stack_config",
+    "start_stack", "summarize", "trace_row", "train_id", "verify_marts", "watch_id", "watched", "write_page",
 ]  # fmt: skip

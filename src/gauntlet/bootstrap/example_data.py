@@ -30,6 +30,10 @@ class NoPackage(Final):
     """A spec's data lies in a package that is not installed."""
 
 
+class NoFolder(Final):
+    """Files shall go where no folder can be."""
+
+
 @dataclass(frozen=True)
 class ExampleFile:
     """A file that was made; `place` is its path or URI; `is_new` is false where the very same file was there."""
@@ -107,6 +111,11 @@ def _store(settings: Settings, spec: Spec, order: Order) -> _Target:
 def _folder(folder: Path, order: Order) -> _Target:
     from gauntlet.adapters.local_store import LocalStore
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = f"{folder} cannot be made: {error.strerror}"
+        raise NoFolder(f"files must go into a folder; {found}. Name another folder.") from None
     return _Target(files=LocalStore(folder), key=order.name, place=lambda key: str(folder / key), scratch=folder)
 
 

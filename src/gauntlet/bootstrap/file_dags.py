@@ -62,7 +62,7 @@ def find_files(spec_name: str, chosen: Mapping[str, Any], context: Mapping[str, 
         if uri:
             found = Found([named(ports.files, uri)], 0)
         else:
-            found = take(new_files(ports, spec, chosen["version"]), _interval(context["dag_run"]))
+            found = take(new_files(ports, spec, chosen["version"]), interval_of(context["dag_run"]))
     log.info("%d files to score; %d wait for the next run", len(found.files), found.rest)
     context["ti"].xcom_push(key="rest", value=found.rest)
     return [file_to_dict(file) for file in found.files]
@@ -167,7 +167,7 @@ def _chosen(ports: ChoicePorts, spec: Spec, data: Mapping[str, Any]) -> Chosen:
     return replace(choose(ports, spec, f"version:{data['version']}"), rule=data["rule"], why=data["why"])
 
 
-def _interval(dag_run: Any) -> tuple[datetime, datetime] | None:
+def interval_of(dag_run: Any) -> tuple[datetime, datetime] | None:
     """The data interval of a backfill's run; any other run takes whatever is new, so that a late file is not missed."""
     return (dag_run.data_interval_start, dag_run.data_interval_end) if dag_run.run_type == BACKFILL else None
 

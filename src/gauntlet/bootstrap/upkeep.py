@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gauntlet.bootstrap.catalogue import load_specs
 from gauntlet.bootstrap.environment import COMPOSE, EMBEDDED, load_settings, reach_loopback_directly, stack_form
+from gauntlet.bootstrap.marts import mart_url
 from gauntlet.bootstrap.stack import compose_stack, stack, start_stack
 from gauntlet.bootstrap.wiring import code_version, database_url, ledger, object_store
 from gauntlet.jobs.ports import ServiceAway
@@ -119,6 +120,7 @@ def _started(site: Site, say: Say) -> Origin:
 def prune(days: int, *, dry_run: bool, say: Say) -> Pruned:
     """Remove what is older than so many days and named by nobody; with `dry_run` only say what that is."""
     from gauntlet.adapters.ledger_names import LedgerNames
+    from gauntlet.adapters.marts.shelf import MartNames
     from gauntlet.adapters.mlflow_runs import MlflowRuns
     from gauntlet.jobs import prune as job
 
@@ -127,7 +129,8 @@ def prune(days: int, *, dry_run: bool, say: Say) -> Pruned:
     settings.require("mlflow_tracking_uri")
     runs = MlflowRuns(str(settings.mlflow_tracking_uri), site.urls["mlflow"])
     names = LedgerNames(database_url(settings))
-    stores = job.Stores(site.objects, site.artifacts, names, runs, runs, site.logs)
+    marts = MartNames(mart_url(settings))
+    stores = job.Stores(site.objects, site.artifacts, names, runs, marts, runs, site.logs)
     return job.prune(stores, datetime.now(UTC) - timedelta(days=days), dry_run=dry_run, say=say)
 
 

@@ -6,7 +6,22 @@ from types import FrameType
 
 import click
 
-from gauntlet.cli import data, decide, doctor, drift, ledger, rollback, runs, stack, trace, traffic, upkeep, watch
+from gauntlet.cli import (
+    data,
+    decide,
+    doctor,
+    drift,
+    ledger,
+    marts,
+    rollback,
+    runs,
+    score,
+    stack,
+    trace,
+    traffic,
+    upkeep,
+    watch,
+)
 from gauntlet.cli.errors import shown
 
 
@@ -19,8 +34,8 @@ def cli() -> None:
 for command in (
     stack.up, stack.down, stack.status, stack.logs, stack.migrate, doctor.doctor, traffic.traffic, runs.run,
     runs.demo, ledger.history, ledger.production, ledger.explain, rollback.rollback, rollback.freeze, rollback.unfreeze,
-    data.data, watch.watch, decide.decide, drift.drift, upkeep.backup, upkeep.restore, upkeep.prune,
-    trace.trace, trace.reproduce, trace.verify,
+    data.data, watch.watch, decide.decide, drift.drift, score.score, upkeep.backup, upkeep.restore, upkeep.prune,
+    marts.marts, trace.trace, trace.reproduce, trace.verify,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -1,18 +1,15 @@
 """gauntlet data."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gauntlet import bootstrap
-from gauntlet.cli.show import Progress
+from gauntlet.cli.show import working
 
 if TYPE_CHECKING:
     from gauntlet.bootstrap.example_data import ExampleFile
-
-QUIET = 2.0  # seconds after which a person at a terminal is told what goes on
 
 
 @click.group()
@@ -42,16 +39,11 @@ def make(spec: str | None, rows: int, seed: int, bad_share: float, out: Path | N
     """
     if put and out is not None:
         raise click.UsageError("--put and --out exclude each other: name a folder, or the object store.")
-    progress, began = Progress(), time.monotonic()
-
-    def doing(text: str) -> None:
-        if time.monotonic() - began > QUIET:
-            progress.doing(text)
-
     folder = None if put else out or Path()
-    made = bootstrap.make_data(spec, (rows, seed, bad_share), folder, force=force, doing=doing)
+    with working() as doing:
+        made = bootstrap.make_data(spec, (rows, seed, bad_share), folder, force=force, doing=doing)
     for file in made:
-        progress.say(_line(file, rows))
+        click.echo(_line(file, rows))
 
 
 def _line(file: "ExampleFile", rows: int) -> str:

@@ -41,7 +41,7 @@ def restore(file: Path) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("-v", "--verbose", is_flag=True, help="Name each of them.")
 def prune(days: int, dry_run: bool, verbose: bool) -> None:
-    """Remove old objects, runs and task logs that neither ledger nor registry name."""
+    """Remove old objects, runs and task logs that ledger, registry and marts do not name."""
     click.echo(f"{'would go' if dry_run else 'gone'}, older than {days} {'day' if days == 1 else 'days'}:")
     pruned = bootstrap.prune(days, dry_run=dry_run, say=click.echo)
     for kind, things in pruned.things.items() if verbose else ():

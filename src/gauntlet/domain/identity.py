@@ -39,7 +39,7 @@ def in_ab_pool(contents: Sequence[bytes], share: float) -> Mask:
     return heads.astype(np.float64) / 2.0**64 < share
 
 
-def _tokens(column: pd.Series, spec: Spec) -> Iterable[bytes]:  # type: ignore[type-arg]
+def _tokens(column: pd.Series, spec: Spec) -> Iterable[bytes]:
     """Return each cell as bytes that no other cell has."""
     if column.name in spec.numeric:
         packed = (column.to_numpy(dtype=np.float64) + 0.0).astype("<f8").tobytes()  # -0.0 + 0.0 = 0.0
@@ -114,8 +114,8 @@ def _assigned(wanted: Hashes, taken: Callable[[Hashes], Mask]) -> Hashes:
     given: dict[int, None] = {}  # in the order of the rows
     for slot, gone in zip(wanted.tolist(), unfree.tolist(), strict=True):
         while gone or slot in given:
-            slot = (slot + 2 ** (64 - ID_BITS)) % 2**64  # noqa: PLW2901 - the next one
-            gone = bool(taken(np.array([slot], dtype=np.uint64))[0])  # noqa: PLW2901
+            slot = (slot + 2 ** (64 - ID_BITS)) % 2**64
+            gone = bool(taken(np.array([slot], dtype=np.uint64))[0])
         given[slot] = None
     return np.array(list(given), dtype=np.uint64)
 
@@ -141,7 +141,8 @@ class RowHash:
 
     def rows(self, values: Mapping[str, Floats | Codes], key: Hashes | None) -> Hashes:
         """Return the hashes of rows, shape (rows,): `values` has numbers and positions of categories, by feature."""
-        total = np.uint64(0) if key is None else key
+        rows = len(values[next(iter(self._salts))])
+        total = np.zeros(rows, dtype=np.uint64) if key is None else key
         for column, salt in self._salts.items():
             if column in self._levels:
                 total = total + self._levels[column][values[column]]

@@ -18,7 +18,6 @@ from gauntlet.domain.intake_rejects import rejected
 from gauntlet.domain.intake_rules import (
     ROW_ID,
     CategoryRule,
-    Cells,
     KeyRule,
     Keys,
     NumberRule,
@@ -29,6 +28,7 @@ from gauntlet.domain.intake_rules import (
 from gauntlet.domain.mart import REJECTED_SCHEMA, rows_schema
 from gauntlet.domain.output_filter import added_columns
 from gauntlet.domain.spec import Spec
+
 
 class FileRefused(Final):
     """A file cannot be read by its spec at all."""
@@ -67,7 +67,7 @@ class Intake:
 
     def __init__(self, schema: pa.Schema, spec: Spec, *, training: bool) -> None:
         """Raise FileRefused when the columns of the file are not what the spec needs."""
-        names = _names(schema)
+        names = list(schema.names)
         self._spec, self._training = spec, training
         self._rules = {rule.name: rule for rule in _rules(spec, names, training=training)}
         _require_file(schema, names, self._rules, spec, training=training)
@@ -122,7 +122,7 @@ class _Levels:
         self._objects = np.array(categories, dtype=object)
         self._arrow = pa.array(categories, type=pa.string())
 
-    def texts(self, codes: npt.NDArray[np.int32]) -> tuple[pd.Series, pa.Array]:  # type: ignore[type-arg]
+    def texts(self, codes: npt.NDArray[np.int32]) -> tuple[pd.Series, pa.Array]:
         """Return cells for pandas and for Arrow.
 
         In pandas they are Python's texts, few and shared: models look these up in a third of the time that it takes
@@ -130,15 +130,6 @@ class _Levels:
         """
         dtype = pd.StringDtype("python", na_value=np.nan)
         return pd.Series(self._objects[codes], dtype=dtype), self._arrow.take(pa.array(codes))
-
-
-def _names(schema: pa.Schema) -> list[str]:
-    try:
-        return list(schema.names)
-    except UnicodeDecodeError as error:
-        raise FileRefused(
-            f"names of columns must be text in UTF-8; found {error.object!r}. Rename that column."
-        ) from None
 
 
 def _rules(spec: Spec, names: list[str], *, training: bool) -> Iterator[Rule]:

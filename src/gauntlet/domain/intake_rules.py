@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gauntlet.domain.columns import Floats, Mask
-from gauntlet.domain.identity import LARGEST_ID, Hashes, mixed, text_hashes
+from gauntlet.domain.identity import LARGEST_ID, mixed, text_hashes
 from gauntlet.domain.intake_values import as_codes, as_floats, as_texts, is_scalar
 from gauntlet.domain.rows import categories_rule, range_rule
-from gauntlet.domain.seen import Doubles
+from gauntlet.domain.seen import Doubles, Hashes
 from gauntlet.domain.spec import Range
 
 ROW_ID = "row_id"
@@ -46,7 +45,10 @@ class Cells:
 class Rule(Protocol):
     """What a column must fulfil."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        ...
 
     def refused(self, kind: pa.DataType) -> str | None:
         """Return what the column must hold, when its type can hold nothing of the kind."""
@@ -136,7 +138,9 @@ class KeyRule:
             if not texts[place].is_valid:
                 return missing(self.name)
             if not storable[place]:
-                return found(f"{self.name} must be text in UTF-8 of at most {LONGEST_KEY:,} bytes, none of them 0", cell)
+                return found(
+                    f"{self.name} must be text in UTF-8 of at most {LONGEST_KEY:,} bytes, none of them 0", cell
+                )
             return found(f"{self.name} must be unique in a file", cell) + " again"
 
         return Cells(Keys(texts, hashes), broken if broken.any() else None, reason)
@@ -191,10 +195,11 @@ def missing(column: str) -> str:
 
 def found(rule: str, cell: object) -> str:
     """Return a rule with the cell that breaks it."""
-    if isinstance(cell, str):
-        shown = json.dumps(cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}...", ensure_ascii=False)
-    elif isinstance(cell, float) and cell.is_integer():
-        shown = str(int(cell))
+    if isinstance(cell, float):
+        shown = str(int(cell)) if cell.is_integer() else str(cell)
+    elif isinstance(cell, str):
+        text = cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}..."
+        shown = f'"{text}"' if text.isprintable() else f'"{repr(text)[1:-1]}"'
     else:
         shown = str(cell).lower() if isinstance(cell, bool) else str(cell)
     return f"{rule}; found {shown}"
@@ -205,7 +210,7 @@ def _fine(_place: int, _cell: Any) -> str:
 
 
 def _missing(cell: object) -> bool:
-    return cell is None or cell == "nan"
+    return cell is None or cell != cell
 
 
 def _doubled(doubles: Doubles, hashes: Hashes, valid: Mask) -> Mask:

@@ -105,5 +105,5 @@ def as_texts(array: pa.Array) -> pa.LargeStringArray:
 
 
 def _texts(array: pa.Array) -> pa.LargeStringArray:
-    texts = [None if value != value else category_text(value) for value in array.to_pylist()]  # noqa: PLR0124 - NaN
+    texts = [None if value != value else category_text(value) for value in array.to_pylist()]
     return pa.array(texts, type=pa.large_string())

@@ -200,6 +200,8 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "finite_number": ("must be a finite number", "Write the widest value that can occur."),
     "tuple_type": ("must be a list", "Write it in square brackets."),
     "too_short": ("must not be empty", "List at least one."),
+    "too_long": ("must have at most {max_length} items", "Remove the others."),
+    "bool_type": ("must be true or false", "Write it without quotes."),
     "dict_type": ("must be a table", "Write it as [TABLE] with one line a column."),
     "model_type": ("must be a table", "Write it as { key = value, ... }."),
     "model_attributes_type": ("must be a table", "Write it as { key = value, ... }."),

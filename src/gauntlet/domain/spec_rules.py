@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from gauntlet.domain.model_rule import ModelRule, RuleError
 from gauntlet.domain.schedule import PRESETS, RECURRING, is_schedule
 
 
@@ -30,6 +32,9 @@ BUILT_IN_CANDIDATES: Mapping[Task, tuple[str, ...]] = {
 
 RESERVED_COLUMNS = ("row_id", "arm")
 """Column names that the router adds to what it serves."""
+
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")
+"""How a condition of predict.where compares a column with its value; the last two take a list."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -66,6 +71,7 @@ def broken_rules(name: str, raw: Mapping[str, Any]) -> list[Error]:
         *_segments(columns, raw),
         *_candidates(raw),
         *_drift(columns, raw),
+        *_predict(raw),
     ]
 
 
@@ -228,3 +234,44 @@ def _drift(columns: _Columns, raw: Mapping[str, Any]) -> Iterator[Error]:
         elif isinstance(own, dict) and "distance" in own and column not in columns.numeric:
             rule = "only numbers have a KS distance"
             yield f"drift.{column}.distance", sentence(rule, f'categorical "{column}"', "Set psi instead.")
+
+
+def _predict(raw: Mapping[str, Any]) -> Iterator[Error]:
+    predict = raw.get("predict")
+    if not isinstance(predict, dict):
+        return
+    model, where = predict.get("model"), predict.get("where")
+    if isinstance(model, str) and model:
+        try:
+            ModelRule.parse(model, _task(raw))
+        except RuleError as error:
+            yield "predict.model", sentence(error.rule, error.found, error.remedy)
+    columns = _texts(predict.get("columns"))
+    for column in _doubled(columns):
+        found = f'"{column}" {columns.count(column)} times'
+        yield "predict.columns", sentence("columns must differ", found, "Leave one.")
+    for place, condition in enumerate(where) if isinstance(where, list | tuple) else ():
+        if isinstance(condition, list | tuple) and len(condition) == len(("column", "comparison", "value")):
+            yield from _condition(f"predict.where.{place}", condition[1], condition[2])
+
+
+def _condition(key: str, comparison: object, value: object) -> Iterator[Error]:
+    if isinstance(comparison, str) and comparison not in COMPARISONS:
+        yield f"{key}.1", sentence(f"must be one of {', '.join(COMPARISONS)}", f'"{comparison}"', "Choose one of them.")
+        return
+    if comparison in ("in", "not in"):
+        values = value if isinstance(value, list | tuple) else []
+        if not values or not all(map(_is_plain, values)) or len(set(map(_kind, values))) > 1:
+            rule = f'what comes after "{comparison}" must be a list of numbers, of texts, or of true and false'
+            yield f"{key}.2", sentence(rule, repr(value), 'For example ["Good", "Ideal"].')
+    elif not _is_plain(value):
+        rule = "must be a finite number, a text, true or false"
+        yield f"{key}.2", sentence(rule, repr(value), 'A list goes with "in" and "not in"; a date is written as text.')
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _kind(value: object) -> type:
+    return bool if isinstance(value, bool) else str if isinstance(value, str) else float

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gauntlet.domain.errors import Final
-from gauntlet.jobs.inbox import DATA, INPUTS
+from gauntlet.jobs.inbox import INPUTS
 from gauntlet.jobs.mart_port import BatchKind, BatchStatus, InputFile
+from gauntlet.jobs.score_files import scores_key
+from gauntlet.jobs.take_in import READY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +100,7 @@ def require_batch(mart: Mart, number: int) -> Batch:
     """Return a batch that is done; AuditError for one that is not there or was refused."""
     batch = mart.batch(number)
     if batch is None:
-        raise AuditError(f"a batch must be in the marts; there is no batch {number}. `gauntlet marts` lists them.")
+        raise AuditError(f"a batch must be in the marts; there is no batch {number}. `gauntlet marts list` shows them.")
     if batch.status is BatchStatus.REFUSED:
         raise AuditError(
             f"a batch must have been loaded; batch {number}, {batch.uri}, was refused: {batch.reason}. Mend the file "
@@ -116,5 +118,5 @@ def kept_file(batch: Batch) -> InputFile:
 def output_key(batch: Batch) -> str:
     """Return the key of the file that was written of a batch: its scores, or its rows ready for training."""
     if batch.kind is BatchKind.TRAIN:
-        return f"ready/{batch.spec}/{batch.output_sha256}.parquet"
-    return f"{DATA}/{batch.spec}/scores/v{batch.version}/{batch.sha256}.parquet"
+        return f"{READY}/{batch.spec}/{batch.output_sha256}.parquet"
+    return scores_key(batch.spec, batch.version or 0, batch.sha256)

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gauntlet.domain.columns import Mask
-from gauntlet.domain.identity import contents, in_ab_pool
+from gauntlet.domain.identity import contents, in_ab_pool, mixed
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.frames import ROW_ID
 from gauntlet.jobs.mart_port import Batch
@@ -110,7 +110,7 @@ class FileTraffic:
     def _hashed(self, frame: pd.DataFrame, share: float) -> Mask:
         """Which contents lie in an A/B share; a row with a category that the spec no longer has lies in none."""
         known = [frame[name].isin(list(levels)).to_numpy(dtype=bool) for name, levels in self._spec.categorical.items()]
-        found = np.logical_and.reduce([np.ones(len(frame), dtype=bool), *known])
+        found: Mask = np.logical_and.reduce([np.ones(len(frame), dtype=bool), *known])
         found[found] = in_ab_pool(contents(frame[found], self._spec), share)
         return found
 
@@ -151,10 +151,7 @@ def _made_of(files: Sequence[ReadyFile]) -> dict[str, Any]:
 
 def _second_half(row_ids: npt.NDArray[np.int64]) -> Mask:
     """The half of the rows whose mixed ids are the greater ones: no pattern of the ids is one of the arms."""
-    mixed = row_ids.astype(np.uint64)
-    for factor, shift in ((0xBF58476D1CE4E5B9, 30), (0x94D049BB133111EB, 27)):  # splitmix64
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    order = np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable")
+    order = np.argsort(mixed(row_ids.astype(np.uint64)), kind="stable")
     in_b = np.zeros(len(row_ids), dtype=bool)
     in_b[order[len(order) // 2 :]] = True
     return in_b
@@ -162,7 +159,7 @@ def _second_half(row_ids: npt.NDArray[np.int64]) -> Mask:
 
 def _hashes(frame: pd.DataFrame) -> Hashes:
     """A hash of each row, its id included."""
-    return pd.util.hash_pandas_object(frame, index=True, categorize=True).to_numpy(dtype=np.uint64)
+    return np.asarray(pd.util.hash_pandas_object(frame, index=True, categorize=True), dtype=np.uint64)
 
 
 def _empty(spec: Spec) -> pd.DataFrame:

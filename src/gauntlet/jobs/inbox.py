@@ -20,12 +20,12 @@ from gauntlet.domain.intake import FileRefused
 from gauntlet.jobs.mart_port import BatchKind, InputFile
 from gauntlet.jobs.ports import StoreError
 from gauntlet.jobs.run import Refused
-from gauntlet.jobs.upkeep import Files, Item, readable
+from gauntlet.jobs.upkeep import USER_FILES, Files, Item, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DATA = "data"
+DATA = USER_FILES
 """The folder of the object store that is the users': data/SPEC/train and data/SPEC/predict."""
 INPUTS = "inputs"
 """The folder of our own, unchangeable copies, named by their content."""

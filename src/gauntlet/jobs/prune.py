@@ -1,4 +1,4 @@
-"""Pruning: what is past its age and named by neither the ledger nor the registry goes."""
+"""Pruning: what is past its age and named by neither the ledger, the registry nor the marts goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gauntlet.jobs.stack import Say
-from gauntlet.jobs.upkeep import Files, Item, is_task_log, readable
+from gauntlet.jobs.upkeep import Files, Item, is_task_log, is_users_file, readable
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Stores:
     artifacts: Files
     ledger: Names
     registry: Names
+    marts: Names
     runs: Runs
     logs: Logs
 
@@ -103,9 +104,9 @@ def prune(stores: Stores, before: datetime, *, dry_run: bool, say: Say) -> Prune
     Things are listed before the names are read: what is put meanwhile is new, and what is named meanwhile was put anew
     by the run that names it, which is looked at once more at the moment of deleting.
     """
-    items = [item for item in stores.objects.items() if item.modified < before]
+    items = [item for item in stores.objects.items() if item.modified < before and not is_users_file(item)]
     runs = stores.runs.ours()
-    named = stores.ledger.named() | stores.registry.named()
+    named = stores.ledger.named() | stores.registry.named() | stores.marts.named()
     old_objects = unnamed((item for item in items if not is_task_log(item)), named.objects)
     stored_logs = [item for item in items if is_task_log(item)]
     old_runs = removable(runs, named.runs, before)

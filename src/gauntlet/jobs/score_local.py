@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -13,7 +12,6 @@ from gauntlet.jobs.scoring import ModelPorts, scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
@@ -48,10 +46,8 @@ class LocalScores:
     chosen: Chosen
 
 
-def score_local(
-    run: LocalRun, ports: ModelPorts, found: Fetched, sink: BinaryIO, rejects: AbstractContextManager[Rows] | None
-) -> LocalScores:
-    """Write the scores of a file into `sink`, and its rejected rows into `rejects`.
+def score_local(run: LocalRun, ports: ModelPorts, found: Fetched, sink: BinaryIO, rejected: Rows | None) -> LocalScores:
+    """Write the scores of a file into `sink`, and its rejected rows into `rejected`.
 
     Raises FileRefused for a file that cannot be scored, Refused when the model fails.
     """
@@ -60,7 +56,6 @@ def score_local(
     with opened_for(run.spec, found.data, name) as (parquet, intake):
         origin, total = Origin(version, name, found.sha256), parquet.metadata.num_rows
         with (
-            rejects or nullcontext() as rejected,
             scores_file(sink, parquet.schema_arrow, run.spec, origin) as file,
             scored(parquet, name, intake, run.spec, model) as pieces,
         ):

@@ -1,4 +1,4 @@
-"""A training file taken in: checked row by row, loaded into the mart, and written as a file that is ready to train on."""
+"""A training file taken in: checked row by row, loaded into the mart, and written as a file to train on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gauntlet.domain.identity import in_ab_pool
 from gauntlet.domain.intake import FileRefused, Intake, Piece
 from gauntlet.domain.mart import rows_schema
 from gauntlet.jobs.file_traffic import AB, TRAINING, ready_metadata
-from gauntlet.jobs.inbox import Fetched, fetched, keep, opened_parquet, pieces, scratch_file, uri_of
+from gauntlet.jobs.inbox import CHUNK, Fetched, fetched, keep, opened_parquet, pieces, scratch_file, uri_of
 from gauntlet.jobs.mart_port import BatchKind, InputFile, Loaded, Loading, Mart, NewBatch
 from gauntlet.jobs.snapshot import LEFT_OUT_LIMIT
 
@@ -130,7 +130,9 @@ class _Counts:
 
 def _sha256(file: BinaryIO) -> str:
     """The SHA-256 of a file, which is at its beginning again afterwards."""
+    sha256 = hashlib.sha256()
     file.seek(0)
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    while chunk := file.read(CHUNK):
+        sha256.update(chunk)
     file.seek(0)
-    return sha256
+    return sha256.hexdigest()

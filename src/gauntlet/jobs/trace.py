@@ -13,6 +13,7 @@ import pyarrow as pa
 from gauntlet.domain.intake import Intake
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.audit_port import AuditError, AuditPorts, Check, kept_file, require_batch
+from gauntlet.jobs.file_traffic import AB
 from gauntlet.jobs.frames import row_ids
 from gauntlet.jobs.inbox import fetched, opened_parquet
 from gauntlet.jobs.mart_port import BatchKind
@@ -68,7 +69,7 @@ def trace(ports: AuditPorts, number: int, name: RowName, scratch: Path) -> Trace
         "batch": _batch(batch),
     }
     if batch.kind is BatchKind.TRAIN:
-        chain["trained"], more = _trained(ports, batch, row["row_id"])
+        chain["trained"], more = _trained(ports, batch, row)
     else:
         more = _scored(ports, batch, row, chain)
     return Traced(_plain(chain), (*checks, *more))
@@ -120,7 +121,7 @@ def _compared(data: BinaryIO, batch: Batch, row: Mapping[str, Any]) -> tuple[Map
     piece = Intake(raw.schema, spec, training=batch.kind is BatchKind.TRAIN).piece(raw, row["row_number"])
     if not len(piece.frame):
         return raw.to_pylist()[0], [f"it breaks the spec: {piece.rejected['reasons'][0]}"]
-    read = piece.frame.iloc[0].to_dict()
+    read: dict[str, Any] = {str(name): column.iloc[0] for name, column in piece.frame.items()}
     wrong = [
         f"{name} is {value!r}, in the mart {row[name]!r}" for name, value in read.items() if _differ(value, row[name])
     ]
@@ -256,7 +257,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names}
 
 
-def _trained(ports: AuditPorts, batch: Batch, row_id: int) -> tuple[list[dict[str, Any]], list[Check]]:
+def _trained(ports: AuditPorts, batch: Batch, row: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Check]]:
     """Return the versions that the batch went into, each with whether the row is among those it was trained on."""
     versions: list[dict[str, Any]] = []
     checks: list[Check] = []
@@ -265,14 +266,29 @@ def _trained(ports: AuditPorts, batch: Batch, row_id: int) -> tuple[list[dict[st
         if version is None:
             checks.append(Check(f"v{number} is in the ledger", (f"{batch.spec} has no v{number}",), RESTORE))
             continue
-        known = {"version": number, "recipe": version.recipe, "snapshot": asdict(version.snapshot)}
-        try:
-            inside: bool | None = bool(np.isin(row_id, row_ids(ports.store.get(version.snapshot))))
-        except StoreError as error:
-            inside = None
-            checks.append(Check(f"the snapshot of v{number} has its SHA-256", (str(error),), RESTORE))
-        versions.append({**known, "in_snapshot": inside})
+        inside, snapshot = _in_snapshot(ports, version, row["row_id"])
+        checks.append(snapshot)
+        versions.append(
+            {
+                "version": number,
+                "recipe": version.recipe,
+                "snapshot": asdict(version.snapshot),
+                "in_snapshot": inside,
+            }
+        )
+    if row["pool"] == AB:
+        wrong = tuple(f"v{one['version']} was trained on it" for one in versions if one["in_snapshot"])
+        remedy = "Do not trust the tests of these versions: train anew." if wrong else ""
+        checks.append(Check("a row that is kept for tests was never trained on", wrong, remedy))
     return versions, checks
+
+
+def _in_snapshot(ports: AuditPorts, version: Version, row_id: int) -> tuple[bool | None, Check]:
+    name = f"the snapshot of v{version.version} has its SHA-256"
+    try:
+        return bool(np.isin(row_id, row_ids(ports.store.get(version.snapshot)))), Check(name)
+    except StoreError as error:
+        return None, Check(name, (str(error),), RESTORE)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,7 @@
 """Training from files: what is new is taken in, fixed for the run, and recorded when the verdict is there."""
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def prepare_data(run: TrainRun, ports: TrainPorts, _: Results) -> StepResult:
     taker = Taker(spec, run.key, run.code_version, run.share, ports.files, mart, ports.scratch)
     for file in wanted:
         taker.take_in(file)
-    everything = mart.batches(spec.name, BatchKind.TRAIN, None)
+    everything = [*reversed(mart.batches(spec.name, BatchKind.TRAIN, None))]
     own = [batch for batch in everything if batch.run_key == run.key]  # also those of a try that was killed
     taken, refused = ([each for each in own if each.status is status] for status in BatchStatus)
     if refused and not taken and len(refused) >= len(wanted):

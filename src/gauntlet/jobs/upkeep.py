@@ -13,6 +13,10 @@ from typing import BinaryIO, Protocol
 TASK_LOGS = "airflow-logs"
 
 
+# The folder of the object store that is the users': files to train on and to predict, and the scores of these.
+USER_FILES = "data"
+
+
 @dataclass(frozen=True)
 class Item:
     """A file of a store: its key relative to the store's root, with slashes, its size in bytes, when it was written.
@@ -80,6 +84,11 @@ class Files(Protocol):
 def is_task_log(item: Item) -> bool:
     """Say whether a file of the object store is the log of a task, which nothing names."""
     return item.key.startswith(f"{TASK_LOGS}/")
+
+
+def is_users_file(item: Item) -> bool:
+    """Say whether a file of the object store is a person's, or the answer to one: only retention removes the latter."""
+    return item.key.startswith(f"{USER_FILES}/")
 
 
 def readable(size: int) -> str:

@@ -138,7 +138,7 @@ def _unlike_ledger(ports: AuditPorts, known: Predictor) -> Iterable[str]:
     if version is None:
         yield f"v{known.version} is not in the ledger"
         return
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "model": (known.model, version.model),
         "run_id": (known.run_id, version.run_id),
         "recipe": (known.recipe, version.recipe),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2 import sql
 
-from gauntlet.adapters.postgres import Database
+from gauntlet.adapters.ledger_rows import fetch, first
+from gauntlet.adapters.marts.tables import MartTables
 from gauntlet.domain.mart import INPUT, OUTPUT, table
 from gauntlet.jobs.audit_port import RowCounts
 from gauntlet.jobs.mart_port import Predictor
@@ -35,7 +36,7 @@ group by batch_id
 REJECTED = """
 select batch_id, count(*) as rejected
 from mart.rejected_row left join mart.batch on batch.id = batch_id
-where batch.spec = %s or batch.id is null
+where batch.spec = %(spec)s or batch.id is null
 group by batch_id
 """
 PREDICTORS = """
@@ -48,48 +49,33 @@ REASONS = "select reasons from mart.rejected_row where batch_id = %s and row_num
 TRAININGS = "select version from mart.training where spec = %s and batch_id = %s order by version"
 
 
-class PostgresAudit:
-    """The marts at a URL whose role may read them."""
-
-    def __init__(self, url: str, patience: float = 5.0) -> None:
-        self._database = Database(url, patience)
+class PostgresAudit(MartTables):
+    """The marts, read by whoever checks them."""
 
     def specs(self) -> Sequence[str]:
-        """Return every spec that the marts know; none where they were never made."""
-
-        def work(cursor: Cursor) -> list[str]:
-            if not _is_there(cursor, "batch"):
-                return []
-            cursor.execute(SPECS)
-            return [row.spec for row in cursor.fetchall()]
-
-        return self._database.transact(work)
+        """Return every spec that the marts know."""
+        return [row.spec for row in self.transact(lambda cursor: fetch(cursor, SPECS, ()))]
 
     def counts(self, spec: str) -> Sequence[RowCounts]:
         """Return how many rows the tables hold, by batch number."""
 
         def work(cursor: Cursor) -> list[RowCounts]:
-            found: dict[int, dict[str, int]] = {}
-            queries = [(sql.SQL(REJECTED), (spec,))]
+            queries = [_filled(REJECTED, spec)]
             if _is_there(cursor, table(spec, INPUT)) and _is_there(cursor, table(spec, OUTPUT)):
-                queries += [(_filled(each, spec), ()) for each in (MATCHED, DOUBLED)]
-            for query, arguments in queries:
-                cursor.execute(query, arguments)
-                for row in cursor.fetchall():
+                queries += [_filled(MATCHED, spec), _filled(DOUBLED, spec)]
+            found: dict[int, dict[str, int]] = {}
+            for query in queries:
+                for row in fetch(cursor, query, {"spec": spec}):
                     figures = row._asdict()
                     found.setdefault(figures.pop("batch_id"), {}).update(figures)
             return [RowCounts(number, **figures) for number, figures in sorted(found.items())]
 
-        return self._database.transact(work)
+        return self.transact(work)
 
     def predictors(self, spec: str) -> Sequence[Predictor]:
         """Return every version that predicts, oldest first."""
-
-        def work(cursor: Cursor) -> list[Predictor]:
-            cursor.execute(PREDICTORS, (spec,))
-            return [Predictor(**row._asdict()) for row in cursor.fetchall()]
-
-        return self._database.transact(work)
+        rows = self.transact(lambda cursor: fetch(cursor, PREDICTORS, (spec,)))
+        return [Predictor(**row._asdict()) for row in rows]
 
     def input_row(self, batch: Batch, row_id: int | None, row_number: int | None) -> Mapping[str, Any] | None:
         """Return an accepted row by its number, else by its id."""
@@ -97,37 +83,26 @@ class PostgresAudit:
         query = _filled(INPUT_ROW, batch.spec, column=sql.Identifier(column))
 
         def work(cursor: Cursor) -> dict[str, Any] | None:
-            cursor.execute(query, (batch.id, value))
-            row = cursor.fetchone()
+            row = first(cursor, query, (batch.id, value))
             # a column's own name: a named tuple would change those that are no names in Python
             names = [column.name for column in cursor.description or ()]
             return None if row is None else dict(zip(names, row, strict=True))
 
-        return self._database.transact(work)
+        return self.transact(work)
 
     def rejected_row(self, batch: Batch, row_number: int) -> str | None:
         """Return why a row was rejected; None when it was not."""
-
-        def work(cursor: Cursor) -> str | None:
-            cursor.execute(REASONS, (batch.id, row_number))
-            row = cursor.fetchone()
-            return None if row is None else str(row.reasons)
-
-        return self._database.transact(work)
+        row = self.transact(lambda cursor: first(cursor, REASONS, (batch.id, row_number)))
+        return None if row is None else str(row.reasons)
 
     def trainings(self, batch: Batch) -> Sequence[int]:
         """Return the versions that a training batch went into, oldest first."""
-
-        def work(cursor: Cursor) -> list[int]:
-            cursor.execute(TRAININGS, (batch.spec, batch.id))
-            return [row.version for row in cursor.fetchall()]
-
-        return self._database.transact(work)
+        rows = self.transact(lambda cursor: fetch(cursor, TRAININGS, (batch.spec, batch.id)))
+        return [row.version for row in rows]
 
 
 def _is_there(cursor: Cursor, name: str) -> bool:
-    cursor.execute("select to_regclass(%s) is not null", (f"mart.{name}",))
-    return bool(cursor.fetchone() == (True,))
+    return bool(first(cursor, "select to_regclass(%s) is not null as is_there", (f"mart.{name}",)).is_there)
 
 
 def _filled(query: str, spec: str, **more: sql.Composable) -> sql.Composed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from adbc_driver_manager import Error
+from adbc_driver_manager import AdbcStatusCode, Error
 from adbc_driver_postgresql import dbapi
 
 from gauntlet.adapters.marts.records import done_line, insert_batch
@@ -142,14 +142,14 @@ def _told(where: str, error: Error) -> Mendable:
     said = _said(error)
     if state == DISK_FULL:
         return StoreError(f"Postgres at {where} must have room for the rows; found: {said}. Make room there.")
-    if state is None or state.startswith(LOST_CLASSES):
+    if state.startswith(LOST_CLASSES) if state else error.status_code is AdbcStatusCode.IO:
         return away(where, RuntimeError(said))
     if state == UNIQUE_VIOLATION:
         return Doubled(f"Rows of a batch must be there once in the marts at {where}; found: {said}. Load it again.")
-    if state in ALTERED:
+    if state is None or state in ALTERED:  # the driver compares the columns itself
         return StoreError(
-            f"The tables at {where} must be those that were made from the spec; found: {said}. Put back what was "
-            "altered, or rename the table: the next run makes it anew."
+            f"The tables at {where} must be those that were made from the spec; found: {said}. Try again: a run puts "
+            "back what is missing."
         )
     return StoreError(f"The marts at {where} must take the rows; found: {said}. Correct that, then try again.")
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-import psycopg2.errors
 from psycopg2 import sql
-from psycopg2.extensions import make_dsn
 from psycopg2.extras import RealDictCursor, execute_values
 
 from gauntlet.adapters.marts import chain, shapes
 from gauntlet.adapters.marts.loading import PostgresLoading, Server
 from gauntlet.adapters.marts.reading import rows_query
 from gauntlet.adapters.marts.records import BATCHES, insert_batch, refused_line, to_batch
-from gauntlet.adapters.postgres import Database, address
-from gauntlet.domain.mart import PREDICTION, MartError, require_names, table
+from gauntlet.adapters.marts.tables import MartTables
+from gauntlet.domain.mart import PREDICTION, require_names, table
 from gauntlet.jobs.mart_port import BatchKind
 
 if TYPE_CHECKING:
@@ -81,25 +77,12 @@ order by data_time, id
 RECORD = "insert into mart.training (spec, version, batch_id) values (%s, %s, %s) on conflict do nothing"
 
 
-class PostgresMart:
-    """The marts at the URL of a role that may make tables in the schema mart, or the schema itself.
-
-    Raises MartError for a URL that is none; whatever the URL, no error shows its password.
-    """
+class PostgresMart(MartTables):
+    """The marts as the jobs know them."""
 
     def __init__(self, url: str, patience: float = 5.0) -> None:
-        # libpq does not know SQLAlchemy's names of drivers
-        url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
-        try:
-            dsn = make_dsn(url, connect_timeout=5, application_name="gauntlet", options="-c timezone=UTC -c jit=off")
-        except psycopg2.ProgrammingError:
-            raise MartError(
-                "MART_DATABASE_URL must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE; found something else. Write "
-                "the characters of a password that have a meaning in a URL as %40, %2F and so on."
-            ) from None
-        self._url, self._where = url, address(url)
-        self._database = Database(url, patience)
-        self._server = Server(dsn, self._where, patience)
+        super().__init__(url, patience)
+        self._server = Server(self._dsn, self._where, patience)
 
     def prepare(self, spec: Spec) -> None:
         """Bring the tables and views up to date; a look and no more where they are.
@@ -109,14 +92,8 @@ class PostgresMart:
         """
         require_names(spec)
         shape = shapes.Shape.of(spec)
-        try:
-            if self._database.transact(lambda cursor: chain.is_newest(cursor) and shapes.fits(cursor, shape)):
-                return
-            if not self._database.transact(chain.is_newest):
-                chain.bring_up(self._url)
-            self._database.transact(lambda cursor: self._bring_up(cursor, shape))
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise chain.may_not(self._where, error) from error
+        if not self.transact(lambda cursor: shapes.fits(cursor, shape)):
+            self.transact(lambda cursor: self._bring_up(cursor, shape))
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold an advisory lock until the block or the process ends."""
@@ -133,12 +110,12 @@ class PostgresMart:
             cursor.execute(SEEN, (spec, kind, version))
             return {(row.uri, row.mark) for row in cursor.fetchall()}
 
-        return self._database.transact(work)
+        return self.transact(work)
 
     def also(self, batch: Batch, file: InputFile) -> None:
         """Record that a file has the content of a batch."""
         values = (batch.id, file.uri, file.mark)
-        self._database.transact(
+        self.transact(
             lambda cursor: cursor.execute(
                 "insert into mart.batch_file (batch_id, uri, mark) values (%s, %s, %s) on conflict do nothing", values
             )
@@ -154,7 +131,7 @@ class PostgresMart:
             command = cursor.mogrify(ANNOUNCE.replace("values %s", "values %%s"), (AGAIN,)).decode()
             return {(row.uri, row.mark) for row in execute_values(cursor, command, values, fetch=True)}
 
-        new = self._database.transact(work)
+        new = self.transact(work)
         return [file for file in files if (file.uri, file.mark) in new]
 
     @contextmanager
@@ -181,13 +158,13 @@ class PostgresMart:
             cursor.execute(insert_batch("%s"), (refused_line(number, batch, reason),))
             return number
 
-        made = self.batch(self._database.transact(work))
+        made = self.batch(self.transact(work))
         assert made is not None  # noqa: S101 - it was written just now
         return made
 
     def describe(self, predictor: Predictor) -> None:
         """Record who predicts; what was not known before is added."""
-        self._database.transact(lambda cursor: cursor.execute(DESCRIBE, asdict(predictor)))
+        self.transact(lambda cursor: cursor.execute(DESCRIBE, asdict(predictor)))
 
     def batch(self, number: int) -> Batch | None:
         """A batch by its number."""
@@ -208,7 +185,7 @@ class PostgresMart:
     def record_training(self, spec: str, version: int, batches: Sequence[int]) -> None:
         """Record which batches went into a version."""
         rows = [(spec, version, number) for number in batches]
-        self._database.transact(lambda cursor: cursor.executemany(RECORD, rows))
+        self.transact(lambda cursor: cursor.executemany(RECORD, rows))
 
     def rows(self, batch: Batch) -> Iterator[pa.RecordBatch]:
         """The batch's rows with their scores in the file's order, as a stream in bounded memory."""
@@ -234,7 +211,7 @@ class PostgresMart:
                 row = named.fetchone()
             return None if row is None else dict(row)
 
-        return self._database.transact(work)
+        return self.transact(work)
 
     def _bring_up(self, cursor: Cursor, shape: shapes.Shape) -> None:
         cursor.execute("select pg_advisory_xact_lock(%s)", (chain.LOCK,))
@@ -249,4 +226,4 @@ class PostgresMart:
             cursor.execute(query, arguments)
             return [to_batch(row) for row in cursor.fetchall()]
 
-        return self._database.transact(work)
+        return self.transact(work)

@@ -41,7 +41,7 @@ def refused_line(number: int, batch: NewBatch, reason: str) -> str:
 
 def to_batch(row: Any) -> Batch:
     """Return the batch that a line holds."""
-    found = row._asdict()
+    found = {name: getattr(row, name) for name in COLUMNS}
     return Batch(**{**found, "kind": BatchKind(row.kind), "status": BatchStatus(row.status)})
 
 

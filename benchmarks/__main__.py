@@ -10,7 +10,7 @@ from gauntlet import bootstrap
 
 def main() -> int:
     """Run them; the exit code is that of the first that fails."""
-    for name in ("drift", "drift_rule", "promotion", "watch", "router", "stack"):
+    for name in ("drift", "drift_rule", "promotion", "watch", "score", "router", "stack"):
         print(f"\n=== benchmarks.{name} ===", flush=True)
         if name == "stack":
             start_stack()

@@ -55,6 +55,15 @@ def good(rows: int = ROWS) -> dict[str, Any]:
     }
 
 
+def raw(data: bytes) -> Callable[[Path], None]:
+    """A writer of bytes."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    return write
+
+
 def table(**changes: Any) -> Callable[[Path], None]:
     """A writer of good rows with other or more columns; a column that is None is left out."""
     columns = {name: column for name, column in {**good(), **changes}.items() if column is not None}
@@ -142,8 +151,8 @@ def no_rows(path: Path) -> None:
 IN_CUTS = "cut must be one of Fair, Good, Very Good, Premium, Ideal"
 
 BAD_FILES: Mapping[str, BadFile] = {
-    "not parquet": BadFile(lambda path: path.write_text("carat,depth\n0.2,61\n") and None, refused="parquet"),
-    "zero bytes": BadFile(lambda path: path.write_bytes(b"") and None, refused="parquet"),
+    "not parquet": BadFile(raw(b"carat,depth\n0.2,61\n"), refused="parquet"),
+    "zero bytes": BadFile(raw(b""), refused="parquet"),
     "truncated": BadFile(changed(lambda data: data[: len(data) // 2]), refused="parquet"),
     "corrupt footer": BadFile(changed(lambda data: data[:-200] + b"\xa5" * 190 + data[-10:]), refused="parquet"),
     "encrypted": BadFile(changed(lambda data: b"PARE" + data[4:-4] + b"PARE"), refused="parquet"),

@@ -46,6 +46,8 @@ class MemoryLoading:
             raise StoreError("the marts must take a batch's rows; found a row_number twice.")
 
     def commit(self, loaded: Loaded) -> Batch:
+        if loaded.read != loaded.accepted + loaded.rejected:
+            raise StoreError("the marts must take a batch's line; found rows that were neither accepted nor rejected.")
         return self._mart.commit(self._batch, loaded, self._pieces, self._began)
 
 

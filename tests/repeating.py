@@ -49,7 +49,7 @@ class Checked:
         return score_file(run, ports, named(town.store, f"{town.store.root}/{key}"), choose(ports, town.spec, rule))
 
     def reproduce(self, batch: Batch) -> Reproduced:
-        return Again(self.ports, self.scratch, 1, self.town.share, lambda _: None).reproduce(batch.id)
+        return Again(self.ports, self.scratch, 1, self.town.share, {}, lambda _: None).reproduce(batch.id)
 
     def trace(self, batch: Batch, row_id: int | None = None, row_number: int | None = None) -> Traced:
         return trace(self.ports, batch.id, RowName(row_id, row_number), self.scratch)

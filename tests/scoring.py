@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from gauntlet.jobs.ports import Version
 from gauntlet.jobs.score_files import ScorePorts, ScoreRun, score_file
 from tests.contract.adapters.records import make_version
 from tests.fakes import MemoryLedger, MemoryObjects, MemoryRegistry
+
+Table = Callable[[int, int], pa.Table]
 
 FOLDER = "data/{}/predict"
 
@@ -50,13 +52,13 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
 class Scoring:
     """Ports with versions 1 and 2 of a spec, which differ in what they predict."""
 
-    def __init__(self, spec: Spec, mart: Mart, folder: Path) -> None:
+    def __init__(self, spec: Spec, mart: Mart, folder: Path, rows: Table = things) -> None:
         self.spec, self.mart, self.scratch = spec, mart, folder / "scratch"
         self.files = LocalStore(folder / "store")
         self.registry, self.ledger = MemoryRegistry(), MemoryLedger()
         self.ports = ScorePorts(self.files, MemoryObjects(), self.registry, self.ledger, mart)
         for number in (1, 2):
-            self.add_version(number, trained(spec, number))
+            self.add_version(number, trained(spec, number, rows(60, number).to_pandas()))
 
     def add_version(self, number: int, model: Any) -> Version:
         """Record a model as a version."""
@@ -116,9 +118,11 @@ class Scoring:
             assert scores["prediction"].tolist() == rows["prediction"].tolist()
 
 
-def trained(spec: Spec, seed: int) -> Any:
-    """A model of a spec, another one for another seed."""
-    table = things(60, seed).to_pandas()
-    table["price"] = table["size"] * (1 + seed) + (table["kind"] == "good")
+def trained(spec: Spec, seed: int, table: pd.DataFrame) -> Any:
+    """A model of a spec, trained on features; another one for another seed."""
+    numbers, texts = spec.numeric_features, spec.categorical_features
+    table["price"] = (
+        seed + sum((1 + seed) * table[name] for name in numbers) + sum(table[name].str.len() for name in texts)
+    )
     recipe = "logistic" if spec.classes else "ridge"
     return pipeline(recipe, spec).fit(table[list(spec.features)], table[spec.target])

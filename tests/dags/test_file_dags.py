@@ -89,7 +89,7 @@ def events(asset: str, run: Any) -> list[dict[str, Any]]:
 
 
 def line(run: Any) -> str:
-    return str(run.get_task_instance("summary").xcom_pull(task_ids="summary"))
+    return str(run.get_task_instance("summary").xcom_pull(task_ids="summary")["line"])
 
 
 @pytest.mark.parametrize("kind", ["train_pipeline", "predict_pipeline"])
@@ -179,6 +179,15 @@ def test_each_file_is_scored_by_a_task_of_its_name_and_the_scores_are_told(predi
     }  # fmt: skip
     assert line(again) == "nothing new for v1 (production)."
     assert events("diamonds_scores", again) == []
+
+
+def test_a_copy_of_a_file_is_scored_with_it(predict: Any, trained: Town) -> None:
+    for name in ("a.parquet", "copy.parquet"):
+        put(trained, name)
+    run = predict.test()
+    assert str(run.state) == "success"
+    assert len(scores(trained)) == 1
+    assert len(events("diamonds_scores", run)) == 1
 
 
 def test_a_bad_file_makes_the_run_red_and_the_others_are_scored_and_told(predict: Any, trained: Town) -> None:

@@ -131,7 +131,7 @@ def test_a_disk_that_is_full_is_named(files: LocalStore, tmp_path: Path, monkeyp
         def write(self, _: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(inbox_module.tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
     with pytest.raises(StoreError) as info, fetched(files, listed, tmp_path / "scratch"):
         pass
     assert str(info.value) == (

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from sklearn.base import BaseEstimator, RegressorMixin
 from tests.contract.adapters.marts import make_spec
 from tests.contract.adapters.records import make_case
 from tests.memory_mart import MemoryMart
@@ -45,7 +44,7 @@ def scoring(tmp_path: Path) -> Scoring:
     return scoring_of(make_spec("things"), tmp_path)
 
 
-class Failing(RegressorMixin, BaseEstimator):
+class Failing:
     """A model that fails, or has no number, where `size` is above 9.9."""
 
     def __init__(self, raises: bool = False) -> None:
@@ -169,7 +168,7 @@ class TestAhead:
                     raise ZeroDivisionError
                 yield number
 
-        taken = []
+        taken: list[int] = []
         with pytest.raises(ZeroDivisionError), ahead(numbers(), 1) as first, ahead(broken(first), 1) as second:
             taken.extend(second)
         assert closed.wait(5)

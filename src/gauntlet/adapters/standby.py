@@ -24,7 +24,9 @@ TRIES = 20
 # the columns in which rows name objects by their whole address
 TEXTS = {
     "gauntlet": (("ledger", "version", "snapshot_uri"), ("ledger", "version", "profile_uri"),
-                 ("ledger", "drift_report", "snapshot_uri")),
+                 ("ledger", "drift_report", "snapshot_uri"), ("mart", "batch", "uri"), ("mart", "batch", "kept_uri"),
+                 ("mart", "batch", "output_uri"), ("mart", "batch_file", "uri"), ("mart", "arrival", "uri"),
+                 ("mart", "model", "snapshot_uri")),
     "mlflow": (("public", "model_version_tags", "value"), ("public", "params", "value"), ("public", "tags", "value")),
 }  # fmt: skip
 JSONS = {
@@ -43,6 +45,14 @@ MOVE_JSON = """
     update {table} set {column} = replace({column}::text, '"' || %(old)s, '"' || %(new)s)::{kind}
     where strpos({column}::text, '"' || %(old)s) > 0
 """
+
+
+# A dump names no owners, and all that is loaded is the database's owner's; the pipeline made these and alters them.
+MART_RELATIONS = """
+    select c.relname::text, c.relkind::text from pg_catalog.pg_class as c
+    where c.relnamespace = pg_catalog.to_regnamespace('mart') and c.relkind in ('r', 'v', 'S')
+"""
+RELATION_KINDS = {"r": "table", "v": "view", "S": "sequence"}
 
 
 class PostgresStandby:
@@ -116,6 +126,7 @@ class PostgresStandby:
 
     def swap(self, identity: str) -> None:
         """Put the standbys in the place of the stack's databases, in one transaction."""
+        self._hand_over()
         with closing(self._connect("postgres")) as conn:
             with conn, conn.cursor() as cursor:
                 name = sql.Identifier(f"gauntlet_{STANDBY}")
@@ -140,6 +151,16 @@ class PostgresStandby:
             for database in OWNERS:
                 for name in (f"{database}_{REPLACED}", f"{database}_{STANDBY}"):
                     cursor.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+    def _hand_over(self) -> None:
+        """Give the marts' tables back to the pipeline's role. No rows are read, so nothing of the backup runs."""
+        with closing(self._connect(f"gauntlet_{STANDBY}")) as conn, conn, conn.cursor() as cursor:
+            cursor.execute("set search_path = pg_catalog")
+            cursor.execute(MART_RELATIONS)
+            for name, kind in cursor.fetchall():
+                command = sql.SQL("alter {} {} owner to {}")
+                place, role = sql.Identifier("mart", name), sql.Identifier("gauntlet_app")
+                cursor.execute(command.format(sql.SQL(RELATION_KINDS[kind]), place, role))
 
     def _says(self, database: str, table: str, question: str) -> bool:
         """Answer a question about a database; no where it or the table is not there."""

@@ -64,7 +64,23 @@ def _database_checks(place: Place) -> list[Check]:
         Check(
             "migrations", lambda: postgres.check_revision(place.urls()["gauntlet"], place.start), ("login gauntlet",)
         ),
+        Check("marts", lambda: _marts(place), ("login gauntlet_app",)),
     ]
+
+
+def _marts(place: Place) -> list[Finding]:
+    """Whether the marts' database answers, and every spec's tables can be brought up to it."""
+    from gauntlet.bootstrap.marts import mart
+    from gauntlet.domain.mart import MartError
+
+    settings, found = place.settings(), list[Finding]()
+    marts = mart(settings)
+    for spec in load_specs(settings)[0].values():
+        try:
+            marts.require_fit(spec)
+        except MartError as error:
+            found.append(Finding.of("marts", error))
+    return found
 
 
 def _store_checks(place: Place) -> list[Check]:

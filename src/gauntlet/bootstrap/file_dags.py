@@ -76,13 +76,13 @@ def score(
     from gauntlet.jobs.predict_run import file_from_dict, outcome
     from gauntlet.jobs.score_files import score_file
 
-    settings, key = load_settings(), _key(context)
+    settings, key, wanted = load_settings(), _key(context), file_from_dict(file)
     began = time.monotonic()
     with final_errors():
         run, ports = make_score_run(settings, spec_name, key), score_ports(settings)
-        batch = score_file(run, ports, file_from_dict(file), _chosen(ports, run.spec, chosen))
+        batch = score_file(run, ports, wanted, _chosen(ports, run.spec, chosen))
     log.info("batch %d took %.3f s", batch.id, time.monotonic() - began)
-    return outcome(batch, key)
+    return outcome(batch, wanted, key)
 
 
 def publish(context: Mapping[str, Any]) -> Told:
@@ -98,14 +98,14 @@ def publish(context: Mapping[str, Any]) -> Told:
     return said
 
 
-def summarize(context: Mapping[str, Any]) -> str:
+def summarize(context: Mapping[str, Any]) -> dict[str, str]:
     """Say in one line what a run did; fails when one of its files did."""
     from gauntlet.jobs.predict_run import summary_line
 
     with final_errors():
         line = summary_line(*_results(context))
     log.info("%s", line)
-    return line
+    return {"line": line}
 
 
 def file_name(file: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gauntlet.bootstrap.catalogue import load_specs
 from gauntlet.bootstrap.environment import load_settings, reach_loopback_directly
 from gauntlet.bootstrap.wiring import ledger, object_store
 
@@ -30,7 +31,15 @@ def reproduce_batch(batch: int, doing: Callable[[str], None]) -> Reproduced:
     from gauntlet.jobs.reproduce import Again
 
     settings = load_settings()
-    again = Again(_ports(settings), settings.scratch_dir, settings.training_threads, settings.ab_pool_share, doing)
+    specs, _ = load_specs(settings)
+    again = Again(
+        ports=_ports(settings),
+        scratch=settings.scratch_dir,
+        threads=settings.training_threads,
+        share=settings.ab_pool_share,
+        trusted_types={name: spec.trusted_types for name, spec in specs.items()},
+        doing=doing,
+    )
     return again.reproduce(batch)
 
 

@@ -112,16 +112,20 @@ def _chain_lines(chain: Mapping[str, Any]) -> Lines:
     if chain["input"]["file"] is not None:
         yield "in the file", _pairs(chain["input"]["file"])
     yield "file", f"{file['uri']}, of {file['data_time']}"
-    yield "", f"sha256 {file['sha256']}, kept as {file['kept_uri']}"
+    yield "", f"sha256 {file['sha256']}"
+    yield "", f"kept as {file['kept_uri']}"
     counts = f"{batch['read']:,} rows read, {batch['accepted']:,} accepted, {batch['rejected']:,} rejected"
     yield "batch", f"{batch['id']}, {batch['kind']} of {batch['spec']}: {counts}"
     yield "", f"by {batch['run_key']}, {batch['ended_at']}, code {batch['code_version']}"
-    yield "", f"written to {batch['output_uri']}, sha256 {batch['output_sha256']}"
+    yield "", f"written to {batch['output_uri']}"
+    yield "", f"sha256 {batch['output_sha256']}"
     if "model" in chain:
         yield from _model_lines(chain)
     for version in chain.get("trained", ()):
         known = {True: "the row is in its snapshot", False: "the row is not in its snapshot", None: "snapshot gone"}
         yield "trained", f"v{version['version']} ({version['recipe']}): {known[version['in_snapshot']]}"
+    if chain.get("trained") == []:
+        yield "trained", "no version so far"
 
 
 def _model_lines(chain: Mapping[str, Any]) -> Lines:

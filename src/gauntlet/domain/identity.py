@@ -44,9 +44,9 @@ def _tokens(column: pd.Series, spec: Spec) -> Iterable[bytes]:
     if column.name in spec.numeric:
         packed = (column.to_numpy(dtype=np.float64) + 0.0).astype("<f8").tobytes()  # -0.0 + 0.0 = 0.0
         return (b"n" + packed[place : place + 8] for place in range(0, len(packed), 8))
-    levels = spec.categorical[str(column.name)]
-    texts = {text: b"t" + len(text.encode()).to_bytes(4, "big") + text.encode() for text in levels}
-    return map(texts.__getitem__, column.array)
+    cells = column.to_numpy(dtype=object)
+    texts = {text: b"t" + len(text.encode()).to_bytes(4, "big") + text.encode() for text in set(cells)}
+    return map(texts.__getitem__, cells)
 
 
 class TrainingIds:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gauntlet.domain.intake_rules import Cells, Positions
-from gauntlet.domain.intake_values import is_number, is_text
+from gauntlet.domain.intake_values import cut, is_number
 from gauntlet.domain.mart import REJECTED_SCHEMA
 
 LONGEST_TEXT = 200
@@ -57,8 +56,7 @@ def _finite(cells: list[Any]) -> list[Any]:
 
 def raw_cells(column: pa.Array, places: Positions) -> list[Any]:
     """Return cells as they came: None, booleans, numbers, and anything else as at most LONGEST_TEXT characters."""
-    if is_text(column.type):
-        column = pc.binary_slice(column.cast(pa.large_string()).cast(pa.large_binary()), 0, 4 * LONGEST_TEXT)
+    column = cut(column, 4 * LONGEST_TEXT)  # a character has up to four bytes
     try:
         cells = column.take(pa.array(places)).to_pylist()
     except (pa.ArrowException, ValueError, OverflowError):  # a type that cannot be taken, a date that Python has not

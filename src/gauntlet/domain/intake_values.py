@@ -75,6 +75,8 @@ def _encoded(array: pa.Array) -> pa.Array:
         array = array.cast(pa.float32())
     elif pa.types.is_string_view(kind):
         array = array.cast(pa.large_string())
+    elif pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        array = array.cast(pa.decimal128(kind.precision, kind.scale))
     return array.dictionary_encode()
 
 
@@ -107,3 +109,13 @@ def as_texts(array: pa.Array) -> pa.LargeStringArray:
 def _texts(array: pa.Array) -> pa.LargeStringArray:
     texts = [None if value != value else category_text(value) for value in array.to_pylist()]
     return pa.array(texts, type=pa.large_string())
+
+
+def cut(array: pa.Array, size: int) -> pa.Array:
+    """Return texts as bytes, at most `size` of each; other types as they are."""
+    if pa.types.is_dictionary(array.type):
+        array = compact(array)
+        return pa.DictionaryArray.from_arrays(array.indices, cut(array.dictionary, size))
+    if not is_text(array.type):
+        return array
+    return pc.binary_slice(array.cast(pa.large_string()).cast(pa.large_binary()), 0, size)

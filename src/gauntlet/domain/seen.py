@@ -9,11 +9,11 @@ Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MERGED_AT_ONCE = 8
+MERGED_AT_ONCE = 16
 """So many sorted runs of one size become one of the next."""
 SMALLEST_FILTER_BITS = 20
-FILTER_BITS_A_HASH = 8
-"""A filter grows when it has fewer bits than this for each hash: one in eight that are new then looks like a known."""
+FILTER_BITS_A_HASH = 16
+"""A filter grows when it has fewer bits than this for each hash: one in sixteen that are new then looks like a known one."""
 
 
 class HashSet:

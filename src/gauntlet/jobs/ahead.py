@@ -42,7 +42,7 @@ class _Stage(Generic[T]):
         self._items = items
         self._queue: Queue[T | _End] = Queue(depth)
         self._stopped = threading.Event()
-        self.thread = threading.Thread(target=self._work, name=f"ahead {items.__name__}", daemon=True)
+        self.thread = threading.Thread(target=self._work, name="ahead", daemon=True)
 
     def taken(self) -> Iterator[T]:
         while not isinstance(item := self._queue.get(), _End):

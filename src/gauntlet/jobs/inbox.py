@@ -138,6 +138,16 @@ def sized(size: int) -> str:
     return f"{size:,} bytes ({readable(size)})"
 
 
+def sha256_of(file: BinaryIO) -> str:
+    """Return the SHA-256 (hex) of a file, which is at its beginning again afterwards."""
+    sha256 = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        sha256.update(chunk)
+    file.seek(0)
+    return sha256.hexdigest()
+
+
 def keep(files: Files, spec: str, found: Fetched) -> str:
     """Keep a copy of a file under the hash of its content, unless it is there; returns its URI."""
     key = f"{INPUTS}/{spec}/{found.sha256}.parquet"

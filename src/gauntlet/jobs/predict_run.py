@@ -56,11 +56,14 @@ def file_from_dict(data: Mapping[str, Any]) -> InputFile:
     return InputFile(**{**data, "time": datetime.fromisoformat(data["time"])})
 
 
-def outcome(batch: Batch, run_key: str) -> dict[str, Any]:
-    """Return what became of a file, as JSON values; it is new when this run has loaded it."""
+def outcome(batch: Batch, file: InputFile, run_key: str) -> dict[str, Any]:
+    """Return what became of a file, as JSON values; it is new when this run has loaded it.
+
+    The batch may have been made of another file of the same content.
+    """
     return {
         "batch": batch.id,
-        "uri": batch.uri,
+        "uri": file.uri,
         "output_uri": batch.output_uri,
         "accepted": batch.accepted,
         "rejected": batch.rejected,

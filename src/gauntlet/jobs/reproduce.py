@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +55,15 @@ class Reproduced:
 class Again:
     """How batches are made again: on so many threads, in a folder to work in, telling how many rows are compared.
 
-    `share` is that of the A/B pool where a training batch does not say it itself.
+    `share` is that of the A/B pool where a training batch does not say it itself. `trusted_types` are those of each
+    spec's file: what the marts say of a spec does not decide which types of a model may be loaded.
     """
 
     ports: AuditPorts
     scratch: Path
     threads: int
     share: float
+    trusted_types: Mapping[str, tuple[str, ...]]
     doing: Callable[[str], None]
 
     def reproduce(self, number: int) -> Reproduced:
@@ -112,7 +114,7 @@ class Again:
 
     def _scored(self, batch: Batch, data: BinaryIO, counts: Counter[str]) -> Generator[pa.RecordBatch]:
         """Yield rows with their scores, by the code that scored the file."""
-        spec = Spec.from_json(batch.spec_json)
+        spec = self._spec(batch)
         version = self.ports.ledger.version(batch.spec, batch.version or 0)
         if version is None:
             raise AuditError(
@@ -129,6 +131,10 @@ class Again:
                 rows = each.piece.rows(spec)
                 schema = pa.schema([*rows.schema, *each.scores.schema])
                 yield pa.RecordBatch.from_arrays([*rows.columns, *each.scores.columns], schema=schema)
+
+    def _spec(self, batch: Batch) -> Spec:
+        trusted = self.trusted_types.get(batch.spec, ())
+        return Spec.from_json(batch.spec_json).model_copy(update={"trusted_types": trusted})
 
 
 def _taken(batch: Batch, data: BinaryIO, share: float, counts: Counter[str]) -> Generator[pa.RecordBatch]:

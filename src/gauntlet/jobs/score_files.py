@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gauntlet.domain.intake import FileRefused
 from gauntlet.jobs.ahead import ahead
-from gauntlet.jobs.inbox import DATA, Fetched, fetched, inbox, keep, scratch_file, uri_of, writing
+from gauntlet.jobs.inbox import DATA, Fetched, fetched, inbox, keep, scratch_file, sha256_of, uri_of, writing
 from gauntlet.jobs.mart_port import Batch, BatchKind, Loaded, Loading, NewBatch, Predictor
 from gauntlet.jobs.score_pieces import DEPTH, Model, Scored, Tally, opened_for, scored
 from gauntlet.jobs.scores_file import Origin, ScoresFile, scores_file
@@ -133,9 +132,7 @@ def _score(run: ScoreRun, ports: ScorePorts, found: Fetched, batch: NewBatch, ve
     key = scores_key(run.spec.name, version.version, found.sha256)
     with scratch_file(run.scratch) as scores, ports.mart.load(batch) as loading:
         tally, written = _fill(run, found, model, Origin(version, found.file.uri, found.sha256), scores, loading)
-        scores.seek(0)
-        sha256 = hashlib.file_digest(scores, "sha256").hexdigest()
-        scores.seek(0)
+        sha256 = sha256_of(scores)
         ports.files.write(key, scores)
         uri = uri_of(ports.files.root, key)
         done = loading.commit(Loaded(tally.read, tally.accepted, tally.rejected, written, uri, sha256))

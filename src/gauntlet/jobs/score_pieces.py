@@ -135,7 +135,7 @@ def _predicted(taken: Iterator[tuple[pa.RecordBatch, Piece]], spec: Spec, model:
 def _scores(piece: Piece, spec: Spec, model: Model) -> pa.RecordBatch:
     """Return the scores of a piece's accepted rows; Refused where the model fails or has no number for a row."""
     if not len(piece.frame):
-        return scores_schema(spec).empty_table().to_batches()[0]
+        return pa.RecordBatch.from_pylist([], schema=scores_schema(spec))
     try:
         predicted = model.predict(piece.frame)
     except MemoryError:

@@ -121,7 +121,7 @@ def _compared(data: BinaryIO, batch: Batch, row: Mapping[str, Any]) -> tuple[Map
     piece = Intake(raw.schema, spec, training=batch.kind is BatchKind.TRAIN).piece(raw, row["row_number"])
     if not len(piece.frame):
         return raw.to_pylist()[0], [f"it breaks the spec: {piece.rejected['reasons'][0]}"]
-    read: dict[str, Any] = {str(name): column.iloc[0] for name, column in piece.frame.items()}
+    [read] = piece.frame.to_dict("records")  # as Python's own values
     wrong = [
         f"{name} is {value!r}, in the mart {row[name]!r}" for name, value in read.items() if _differ(value, row[name])
     ]

@@ -9,10 +9,10 @@ from typing import Any
 from gauntlet.jobs.file_traffic import FileTraffic, ReadyFile, ready_files, usable
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.inbox import inbox, named
-from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, InputFile, Mart, Predictor
-from gauntlet.jobs.ports import Entry, Version
+from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, InputFile, Mart
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Refused, Results, Run, StepFunction, StepResult
+from gauntlet.jobs.score_files import predictor
 from gauntlet.jobs.snapshot import require_same_spec
 from gauntlet.jobs.take_in import Taker
 from gauntlet.jobs.upkeep import Files
@@ -97,7 +97,7 @@ def record_training(run: TrainRun, ports: TrainPorts, results: Results) -> StepR
         log.warning("v%d was trained by an earlier try of this run, on other rows", version.version)
         return StepResult(data={"version": version.version, "batches": 0})
     numbers = [file.batch for file in ready_files(results[Step.PREPARE_DATA]["ready"])]
-    ports.mart.describe(_predictor(version, ports.ledger.settled(run.spec.name, run.key)))
+    ports.mart.describe(predictor(ports.ledger, version))
     ports.mart.record_training(run.spec.name, version.version, numbers)
     return StepResult(data={"version": version.version, "batches": len(numbers)})
 
@@ -137,22 +137,3 @@ def _files_of(taken: Sequence[Batch], refused: Sequence[Batch]) -> dict[str, Any
         "rejected": sum(each.rejected for each in taken),
         "refused": [{"uri": each.uri, "reason": each.reason} for each in refused],
     }
-
-
-def _predictor(version: Version, entry: Entry | None) -> Predictor:
-    """What the marts are told of a version, with the verdict on it if there is one."""
-    judged = entry if entry is not None and entry.challenger == version.version else None
-    return Predictor(
-        spec=version.spec,
-        version=version.version,
-        model=version.model,
-        run_id=version.run_id,
-        recipe=version.recipe,
-        model_sha256=version.model_sha256,
-        snapshot_uri=version.snapshot.uri,
-        snapshot_sha256=version.snapshot.sha256,
-        decision_id=judged.id if judged else None,
-        verdict=str(judged.verdict) if judged and judged.verdict else None,
-        reason=judged.reason if judged else None,
-        decided_at=judged.at if judged else None,
-    )

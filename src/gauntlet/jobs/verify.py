@@ -50,11 +50,12 @@ def verify(ports: AuditPorts, spec: str | None, scratch: Path, doing: Say) -> Ma
 
 def _checks(ports: AuditPorts, spec: str, scratch: Path, doing: Say) -> tuple[Check, ...]:
     doing(f"{spec}: counting rows")
-    batches = [one for one in ports.mart.batches(spec, None, None) if one.status is BatchStatus.DONE]
+    before, found, after = _batches(ports, spec), ports.audit.counts(spec), _batches(ports, spec)
+    meanwhile = before.keys() ^ after.keys()  # what came or went while rows were counted
     marts = _Marts(
         spec=spec,
-        batches=tuple(sorted(batches, key=lambda one: one.id)),
-        counts={one.batch: one for one in ports.audit.counts(spec)},
+        batches=tuple(batch for number, batch in sorted(before.items()) if number not in meanwhile),
+        counts={one.batch: one for one in found if one.batch not in meanwhile},
         predictors={one.version: one for one in ports.audit.predictors(spec)},
     )
     return (
@@ -64,6 +65,11 @@ def _checks(ports: AuditPorts, spec: str, scratch: Path, doing: Say) -> tuple[Ch
         _outputs(ports, marts, scratch, doing),
         _unnamed(ports, marts),
     )
+
+
+def _batches(ports: AuditPorts, spec: str) -> dict[int, Batch]:
+    """Return the batches that are done, by number."""
+    return {one.id: one for one in ports.mart.batches(spec, None, None) if one.status is BatchStatus.DONE}
 
 
 def _row_checks(marts: _Marts) -> tuple[Check, ...]:
@@ -213,8 +219,9 @@ def _output(ports: AuditPorts, batch: Batch, scratch: Path) -> Iterable[str]:
 
 def _unnamed(ports: AuditPorts, marts: _Marts) -> Check:
     folder = f"{DATA}/{marts.spec}/scores"
-    named = {output_key(batch) for batch in marts.predictions}
-    strays = [item.key for item in ports.files.items(folder) if item.key not in named]
+    there = [item.key for item in ports.files.items(folder)]
+    named = {output_key(batch) for batch in _batches(ports, marts.spec).values()}  # now: later than the files
+    strays = [key for key in there if key not in named]
     return _check(
         "every scores file is named by a batch",
         (uri_of(ports.files.root, key) for key in strays),

@@ -17,7 +17,7 @@ REJECTED = pa.RecordBatch.from_pydict(
 )
 
 
-def make_spec(name: str, *, target: str = "price", extra: bool = False, **changes: str | None) -> Spec:
+def make_spec(name: str, *, target: str = "price", extra: bool = False, **changes: Any) -> Spec:
     """A spec with a key, numbers and a category; a column may be left out (None) or be of another kind."""
     key = changes.get("key", "item")
     numeric = {"price": (0, 100), "size": (0, 10)} | ({"extra": (0, 9)} if extra else {})

@@ -1,6 +1,8 @@
 """One contract for both marts: those in memory, and those in a real Postgres."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -123,6 +125,12 @@ def test_a_row_number_that_is_doubled_is_refused(mart: Mart, things: Spec) -> No
         loading.add(piece(things, 1, 2), scores(things, 2), REJECTED)
         with pytest.raises(StoreError):
             loading.add(piece(things, 2, 1), scores(things, 1), REJECTED.slice(0, 0))
+    assert mart.batches(things.name, None, None) == []
+
+
+def test_figures_that_do_not_add_up_are_refused(mart: Mart, things: Spec) -> None:
+    with mart.load(new_batch(things, PREDICT, "a", version=1)) as loading, pytest.raises(StoreError):
+        loading.commit(replace(done(2, 1), read=4))
     assert mart.batches(things.name, None, None) == []
 
 
@@ -261,7 +269,7 @@ def test_added_columns_are_followed_and_the_spec_of_before_still_fits(mart: Mart
 
 
 @pytest.mark.parametrize("change", [{"kind": None}, {"key": None}, {"key": "other"}, {"size": "text"}])
-def test_other_changes_are_refused(mart: Mart, changed: Spec, spec: str, change: dict[str, str | None]) -> None:
+def test_other_changes_are_refused(mart: Mart, changed: Spec, spec: str, change: dict[str, Any]) -> None:
     assert changed
     with pytest.raises(MartError, match=spec):
         mart.prepare(make_spec(spec, **change))

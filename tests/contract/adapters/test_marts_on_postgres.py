@@ -1,7 +1,10 @@
 """What only the real database can show of the marts: loads that are cut off, roles, names, comments, views."""
 
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -129,21 +132,35 @@ def test_tables_of_a_newer_gauntlet_are_left_alone(foreign: str) -> None:
         PostgresMart(foreign).prepare(make_spec("things"))
 
 
-@pytest.mark.parametrize("how", ["terminated", "killed"])
+@pytest.mark.parametrize("at_commit", [False, True])
 def test_a_connection_lost_in_mid_load_leaves_nothing(
-    superuser_url: str, app_url: str, mart: PostgresMart, things: Spec, how: str
+    superuser_url: str, app_url: str, mart: PostgresMart, things: Spec, at_commit: bool
 ) -> None:
     batch = new_batch(things, PREDICT, "a", version=1)
     ends = "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'"
     with pytest.raises(ServiceAway, match="must answer at 127") as info, mart.load(batch) as loading:
-        _load_until_lost(loading, things, lambda: query(superuser_url, ends), at_commit=how == "killed")
+        _load_until_lost(loading, things, lambda: query(superuser_url, ends), at_commit=at_commit)
     assert "gauntlet_app-secret" not in str(info.value)
     assert counts(app_url, things.name) == (0, 0, 0)
     load(mart, batch, 2)
     assert counts(app_url, things.name) == (1, 2, 2)
 
 
-def _load_until_lost(loading: Any, spec: Spec, lose: Any, *, at_commit: bool) -> None:
+def test_a_server_that_crashes_in_mid_load_leaves_nothing() -> None:
+    with throwaway_postgres() as url:
+        mart, spec = PostgresMart(url, patience=30), make_spec("things")
+        mart.prepare(spec)
+        batch = new_batch(spec, PREDICT, "a", version=1)
+        pids = "select pid from pg_stat_activity where state = 'idle in transaction'"
+        with pytest.raises(ServiceAway, match="must answer at 127"), mart.load(batch) as loading:
+            # Postgres ends every session when one is killed, and recovers from its log
+            _load_until_lost(loading, spec, lambda: os.kill(query(url, pids)[0][0], signal.SIGKILL), at_commit=True)
+        assert mart.done("things", PREDICT, batch.sha256, 1) is None
+        load(mart, batch, 2)
+        assert counts(url, "things") == (1, 2, 2)
+
+
+def _load_until_lost(loading: Any, spec: Spec, lose: Callable[[], object], *, at_commit: bool) -> None:
     loading.add(piece(spec, 1, 2), scores(spec, 2), REJECTED)
     lose()
     if at_commit:
@@ -314,6 +331,16 @@ def test_the_remedy_for_a_changed_spec_is_one(foreign: str) -> None:
     assert old is not None
     assert (old.spec, as_rows(mart, old)[1]["size"]) == ("things_before", 2.0)
     assert query(foreign, "select count(*) from mart.things_latest") == [(1,)]
+
+
+def test_whether_tables_can_follow_a_spec_can_be_asked(foreign: str) -> None:
+    mart, changed = PostgresMart(foreign), make_spec("things", size="text")
+    mart.require_fit(changed)
+    assert query(foreign, "select to_regnamespace('mart')") == [(None,)]
+    mart.prepare(make_spec("things"))
+    mart.require_fit(make_spec("things", extra=True))
+    with pytest.raises(MartError, match="size is text by the spec"):
+        mart.require_fit(changed)
 
 
 def test_the_newest_score_of_each_key(app_url: str, mart: PostgresMart, things: Spec) -> None:

@@ -1,18 +1,20 @@
 """Files scored into marts, those of a real Postgres and those in memory: exactly once, whatever happens on the way."""
 
-import io
 import multiprocessing
 import os
+import re
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.bad_parquet import BAD_FILES, good, spec_text
 from tests.contract.adapters.marts import make_spec
 from tests.killing import Fuse
 from tests.memory_mart import MemoryMart
@@ -20,6 +22,7 @@ from tests.scoring import Scoring, parquet, things
 
 from gauntlet.adapters.marts import PostgresMart
 from gauntlet.domain.intake import FileRefused
+from gauntlet.domain.spec import Spec
 from gauntlet.jobs import inbox
 from gauntlet.jobs.mart_port import BatchStatus, Mart
 from gauntlet.jobs.score_files import ScorePorts, new_files, score_file
@@ -166,6 +169,46 @@ def test_rows_that_all_break_the_spec_are_refused_with_the_reasons(scoring: Scor
     assert counts(scoring) == []
 
 
+@pytest.fixture(scope="module")
+def diamonds(app_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Scoring]:
+    """Diamonds with a key and without one."""
+
+    def rows(number: int, _seed: int) -> pa.Table:
+        return pa.table(good(number))
+
+    return {
+        keyed: Scoring(
+            Spec.parse(f"spec_{uuid.uuid4().hex[:12]}", spec_text(keyed=keyed)),
+            PostgresMart(app_url),
+            tmp_path_factory.mktemp("diamonds"),
+            rows,
+        )
+        for keyed in (False, True)
+    }
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_has_its_answer(
+    name: str, diamonds: dict[bool, Scoring], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "PIECE_ROWS", 100_000)
+    bad = BAD_FILES[name]
+    scoring, path = diamonds[bad.keyed], tmp_path / "x.parquet"
+    bad.write(path)
+    scoring.put("x", path.read_bytes())
+    if bad.refused is not None or not (bad.accepted or not bad.rejected):
+        answer = re.escape(bad.refused or "rows must fulfil the spec to be scored")
+        with pytest.raises(FileRefused, match=answer) as info:
+            scoring.score("x")
+        refused = scoring.batches()[0]
+        assert (refused.status, refused.reason, refused.accepted) == (BatchStatus.REFUSED, str(info.value), 0)
+        assert scoring.rows(refused).empty
+        return
+    batch = scoring.score("x")
+    assert (batch.accepted, batch.rejected, batch.written) == (bad.accepted, bad.rejected, bad.accepted)
+    scoring.agree(batch)
+
+
 def test_a_file_may_break_off_in_its_middle(scoring: Scoring) -> None:
     whole = parquet(things(2_000), row_group_size=500, compression="none", use_dictionary=False)
     start = len(whole) // 2
@@ -209,7 +252,7 @@ def test_a_kill_after_any_call_and_once_more_is_one_batch(app_url: str, spec: st
     scoring = Scoring(make_spec(spec), PostgresMart(app_url), tmp_path)
     whole = None
     for last in range(1, 40):
-        scoring.put(f"x{last}", things(250, seed=last))
+        scoring.put(f"x{last}", things(150, seed=last))
 
         def work(last: int = last) -> None:
             scoring.score(f"x{last}", ports=counted(scoring.ports, Fuse(last, lambda: os._exit(KILLED))))
@@ -223,14 +266,14 @@ def test_a_kill_after_any_call_and_once_more_is_one_batch(app_url: str, spec: st
             scoring.agree(one)
         batch = scoring.score(f"x{last}")
         scoring.agree(batch)
-        assert (batch.read, batch.accepted) == (250, 250)
+        assert (batch.read, batch.accepted) == (150, 150)
         if child.exitcode == 0:
             whole = last
             break
         assert child.exitcode == KILLED
     assert whole is not None
     assert whole > 12  # every kind of call was the last one once
-    assert counts(scoring) == [(1, 250, 250)] * whole
+    assert counts(scoring) == [(1, 150, 150)] * whole
     assert list(scoring.scratch.iterdir()) == []
 
 
@@ -239,13 +282,14 @@ def test_an_error_on_the_way_leaves_nothing_and_the_next_try_does_it(scoring: Sc
         pass
 
     class NoRoom(Counted):
-        def write(self, key: str, stream: io.BufferedIOBase) -> None:
+        def write(self, key: str, stream: BinaryIO) -> None:
             if "/scores/" in key:
                 raise Full
             self._port.write(key, stream)
 
     scoring.put("x", things(250))
-    ports = replace(scoring.ports, files=NoRoom(scoring.files, lambda: None))
+    files: Any = NoRoom(scoring.files, lambda: None)
+    ports = replace(scoring.ports, files=files)
     with pytest.raises(Full):
         scoring.score("x", ports=ports)
     assert counts(scoring) == []

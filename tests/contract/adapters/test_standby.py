@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from tests.contract.adapters.marts import as_rows, load, make_spec, new_batch
 from tests.contract.adapters.records import make_case, make_version
 from tests.postgres import free_port, throwaway_postgres
 
@@ -22,10 +23,12 @@ from gauntlet.adapters.databases import OWNERS, ensure, known_revisions, migrate
 from gauntlet.adapters.dumps import SqlDumps
 from gauntlet.adapters.ledger import PostgresLedger
 from gauntlet.adapters.ledger_names import LedgerNames
+from gauntlet.adapters.marts import PostgresMart
 from gauntlet.adapters.standby import PostgresStandby
 from gauntlet.adapters.versions import origin
 from gauntlet.jobs.backup import State
 from gauntlet.jobs.manifest import BackupError
+from gauntlet.jobs.mart_port import BatchKind
 from gauntlet.jobs.ports import ServiceAway
 from gauntlet.jobs.stack import ROLES
 from gauntlet.jobs.upkeep import Programs
@@ -141,6 +144,28 @@ def test_what_was_dumped_is_back_under_its_owners_and_grants(server: str, dumps:
     assert query(url_of(server, "gauntlet"), owners) == [("gauntlet",)]
     migrate(url_of(server, "gauntlet", "gauntlet"))
     assert standby.state("one") is State.OCCUPIED
+
+
+def test_marts_go_on_where_they_were(server: str, dumps: SqlDumps) -> None:
+    app = url_of(server, "gauntlet", "gauntlet_app")
+    spec = make_spec("things")
+    PostgresMart(app).prepare(spec)
+    before = load(PostgresMart(app), new_batch(spec, BatchKind.PREDICT, "a", version=1), 2)
+    packed = dumped(dumps)
+    make_empty(server)
+    standby = standby_on(server)
+    load_all(standby, dumps, packed)
+    assert standby.move_root("s3://data", NEW) == 3
+    standby.swap("one")
+    standby.clean()
+    mart = PostgresMart(app)
+    after = mart.batch(before.id)
+    assert after is not None
+    assert (after.uri, len(as_rows(mart, after))) == (before.uri.replace("s3://data", NEW), 2)
+    wider = make_spec("things", extra=True)
+    mart.prepare(wider)
+    load(mart, new_batch(wider, BatchKind.PREDICT, "b", version=1), 3)
+    assert query(app, "select count(*) from mart.things_prediction") == [(5,)]
 
 
 def test_rows_follow_the_objects_to_another_store(server: str, dumps: SqlDumps) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.bad_parquet import BAD_FILES, BadFile, spec_text
 
 from gauntlet.domain import training
 from gauntlet.domain.intake import FileRefused, Intake, Piece
@@ -21,7 +22,6 @@ from gauntlet.domain.recipes import pipeline
 from gauntlet.domain.rows import typed
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.inbox import opened_parquet, pieces
-from tests.bad_parquet import BAD_FILES, BadFile, spec_text
 
 from .conftest import HOUSES, house_rows, loan_rows
 
@@ -40,6 +40,11 @@ def taken(spec: Spec, columns: dict[str, Any], *, training: bool = False, first:
 def houses_with(**columns: Any) -> dict[str, Any]:
     """Columns of three houses to predict, some of them other."""
     return {"area": [10.0, 20.0, 30.0], "town": ["Ulm", "Bern", "Graz"], **columns}
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    found: dict[str, Any] = pa.Table.from_pandas(frame, preserve_index=False).to_pydict()
+    return found
 
 
 def reasons(piece: Piece) -> dict[int, str]:
@@ -107,7 +112,7 @@ def test_a_row_is_told_all_its_reasons(houses: Spec) -> None:
 
 
 def test_a_file_to_train_on_needs_its_target_and_gets_contents(houses: Spec) -> None:
-    columns = pa.Table.from_pandas(house_rows(30), preserve_index=False).to_pydict()
+    columns = _columns(house_rows(30))
     piece = taken(houses, columns, training=True)
     assert piece.frame.columns.tolist() == ["area", "town", "price"]
     assert len(piece.contents or []) == 30
@@ -134,7 +139,7 @@ def test_every_wrong_column_is_told_at_once(houses: Spec) -> None:
 
 
 def test_probabilities_of_the_specs_classes_are_reserved_in_files_to_predict(loans: Spec) -> None:
-    columns = {**loan_rows(5).to_dict("list"), "probability_paid": [1.0] * 5, "probability_of_rain": [1.0] * 5}
+    columns = {**_columns(loan_rows(5)), "probability_paid": [1.0] * 5, "probability_of_rain": [1.0] * 5}
     with pytest.raises(FileRefused, match=r"found probability_paid\. Rename"):
         taken(loans, columns)
     assert len(taken(loans, columns, training=True).frame) == 5
@@ -149,6 +154,7 @@ def test_probabilities_of_the_specs_classes_are_reserved_in_files_to_predict(loa
         pa.array([Decimal("1.00"), Decimal(2), Decimal(1)]),
         pa.array(["1", "2", "1"]),
         pa.array([1, 2, 1]).dictionary_encode(),
+        pa.array([Decimal(1), Decimal(2), Decimal(1)], pa.decimal32(3, 1)),
         pa.array(["1", "2", "1"]).dictionary_encode(),
         pa.array([np.float16(1), np.float16(2), np.float16(1)]),
     ],
@@ -157,6 +163,41 @@ def test_categories_are_the_same_in_any_type(kinds: pa.Array, loans: Spec) -> No
     piece = taken(loans, {"amount": [1, 2, 3], "kind": kinds})
     assert piece.frame["kind"].tolist() == ["1", "2", "1"]
     assert piece.texts["kind"].to_pylist() == ["1", "2", "1"]
+
+
+NOT_UNICODE = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"\0"]).buffers())
+ODD = [
+    NOT_UNICODE,
+    pa.DictionaryArray.from_arrays([0, 1], NOT_UNICODE),
+    pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int8()), pa.array([], pa.string())),
+    pa.DictionaryArray.from_arrays(pa.array([0, None], pa.uint64()), pa.array([None, "20"])),
+    pa.DictionaryArray.from_arrays([0, 1], pa.array([{"a": 1}, None])),
+    pa.RunEndEncodedArray.from_arrays([1, 2], [20.0, 30.0]),
+    pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["a", "b"])]),
+    pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+    pa.array([[1], None], pa.list_view(pa.int64())),
+    pa.array([2**62, -(2**62)], pa.timestamp("us")),
+    pa.array([1, 2], pa.timestamp("us", "No/Where")),
+    pa.array([2**30, None], pa.date32()),
+    pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+    pa.array([b"a\xff", None], pa.binary_view()),
+    pa.array([Decimal("-1e70"), None], pa.decimal256(76, 0)),
+    pa.array([np.float16("nan"), np.float16("inf")]),
+]
+
+
+@pytest.mark.parametrize("column", ["id", "row_id", "area", "town", "other"])
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: str(odd.type))
+def test_no_type_goes_without_an_answer(odd: pa.Array, column: str) -> None:
+    columns = {"id": ["a", "b"], "row_id": [1, 2], "area": [None, None], "town": ["Ulm", "Ulm"], column: odd}
+    try:
+        piece = taken(Spec.parse("houses", KEYED), columns)
+    except FileRefused as refused:
+        assert column != "other"
+        assert str(odd.type) in str(refused)
+    else:
+        assert len(piece.frame) + len(piece.rejected) == 2
+        assert all(json.loads(row).keys() == columns.keys() for row in piece.rejected["row"].to_pylist())
 
 
 def test_a_dictionary_that_pieces_share_may_hold_more_than_they_use(houses: Spec) -> None:
@@ -224,8 +265,8 @@ def test_rejected_rows_keep_cells_of_any_type(houses: Spec) -> None:
 
 def test_a_model_predicts_accepted_rows_as_it_does_typed_ones(houses: Spec) -> None:
     rows = house_rows(300)
-    model = pipeline("hist_gradient_boosting", houses).fit(rows[["area", "town"]], rows["price"])
-    piece = taken(houses, pa.Table.from_pandas(rows, preserve_index=False).to_pydict())
+    model = pipeline("linear", houses).fit(rows[["area", "town"]], rows["price"])
+    piece = taken(houses, _columns(rows))
     expected = training.predict(model, typed(rows, houses).frame, houses)
     assert training.predict(model, piece.frame, houses).tolist() == expected.tolist()
 

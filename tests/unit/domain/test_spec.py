@@ -231,6 +231,89 @@ def test_each_error_states_rule_found_and_remedy(old: str, new: str, key: str, t
     assert errors_of(HOUSES.replace(old, new)) == [(key, text)]
 
 
+SCORED = """
+retrain = "30 6 * * mon"
+
+[predict]
+schedule = "@hourly"
+after_promotion = true
+model = "best:mae"
+columns = ["town", "owner"]
+where = [["area", ">", 20.5], ["town", "in", ["Ulm", "Bern"]], ["sold", "==", false]]
+"""
+
+
+def test_how_files_are_scored() -> None:
+    spec = Spec.parse("houses", SCORED.replace("[predict]", HOUSES + "[predict]"))
+    assert (spec.retrain, spec.predict.schedule, spec.predict.after_promotion) == ("30 6 * * mon", "@hourly", True)
+    assert (spec.predict.model, spec.predict.columns) == ("best:mae", ("town", "owner"))
+    assert spec.predict.where == (("area", ">", 20.5), ("town", "in", ["Ulm", "Bern"]), ("sold", "==", False))
+    assert Spec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "text"),
+    [
+        (
+            'schedule = "@once"',
+            "schedule",
+            "must be empty, one of @hourly, @daily, @weekly, @monthly, @quarterly, @yearly, or cron's five fields that "
+            'come true on some day; found "@once". For example "30 6 * * mon-fri".',
+        ),
+        ("after_promotion = 1", "after_promotion", "must be true or false; found 1. Write it without quotes."),
+        ('columns = ["a", "b", "a"]', "columns", 'columns must differ; found "a" 2 times. Leave one.'),
+        (
+            'model = "newest"',
+            "model",
+            'must be "production", "best:METRIC" or "version:N"; found "newest". '
+            'For example "best:mae" or "version:3".',
+        ),
+        (
+            'model = "best:log_loss"',
+            "model",
+            'the metric of a regression must be one of mae, rmse, r2; found "log_loss". For example "best:mae".',
+        ),
+        ('where = [["a", "=="]]', "where.0.2", "must be given; found nothing. Add it."),
+        (
+            'where = [["a", "==", 1, 2]]',
+            "where.0",
+            "must have at most 3 items; found ['a', '==', 1, 2]. Remove the others.",
+        ),
+        (
+            'where = [["a", "==", 1], ["a", "like", "b"]]',
+            "where.1.1",
+            'must be one of ==, !=, <, <=, >, >=, in, not in; found "like". Choose one of them.',
+        ),
+        (
+            'where = [["a", "<", nan]]',
+            "where.0.2",
+            "must be a finite number, a text, true or false; found nan. "
+            'A list goes with "in" and "not in"; a date is written as text.',
+        ),
+        (
+            'where = [["a", "==", ["b"]]]',
+            "where.0.2",
+            "must be a finite number, a text, true or false; found ['b']. "
+            'A list goes with "in" and "not in"; a date is written as text.',
+        ),
+        *(
+            (
+                f'where = [["a", "not in", {value}]]',
+                "where.0.2",
+                'what comes after "not in" must be a list of numbers, of texts, or of true and false; '
+                f'found {shown}. For example ["Good", "Ideal"].',
+            )
+            for value, shown in (
+                ("1", "1"), ("[]", "[]"), ('[1, "b"]', "[1, 'b']"), ("[true, 1]", "[True, 1]"), ("[[1]]", "[[1]]"),
+                ("2026-11-20", "datetime.date(2026, 11, 20)"),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_each_error_in_how_files_are_scored(line: str, key: str, text: str) -> None:
+    assert errors_of(f"{HOUSES}\n[predict]\n{line}\n") == [(f"predict.{key}", text)]
+
+
 def test_a_target_needs_features_and_a_class_needs_another() -> None:
     lonely = HOUSES.replace("area = { min = 10, max = 500.5 }\n", "").replace('town = ["Ulm", "Bern", "Graz"]', "")
     assert (

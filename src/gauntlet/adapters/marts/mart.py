@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor, execute_values
 
+from gauntlet.adapters.ledger_rows import fetch, first
 from gauntlet.adapters.marts import chain, shapes
 from gauntlet.adapters.marts.loading import PostgresLoading, Server
 from gauntlet.adapters.marts.reading import rows_query
@@ -52,6 +53,7 @@ REFUSED_BEFORE = """
 delete from mart.batch where spec = %s and kind = %s and uri = %s and mark = %s
     and coalesce(version, 0) = coalesce(%s, 0) and status = 'refused' returning id
 """
+NEXT = "select nextval('mart.batch_id') as id"
 DESCRIBE = """
 insert into mart.model values (%(spec)s, %(version)s, %(model)s, %(run_id)s, %(recipe)s, %(model_sha256)s,
     %(snapshot_uri)s, %(snapshot_sha256)s, %(decision_id)s, %(verdict)s, %(reason)s, %(decided_at)s)
@@ -95,6 +97,12 @@ class PostgresMart(MartTables):
         if not self.transact(lambda cursor: shapes.fits(cursor, shape)):
             self.transact(lambda cursor: self._bring_up(cursor, shape))
 
+    def require_fit(self, spec: Spec) -> None:
+        """Look whether the tables, as far as they are there, can be brought up to a spec; raises MartError."""
+        require_names(spec)
+        shape = shapes.Shape.of(spec)
+        self._database.transact(lambda cursor: chain.is_newest(cursor) and shapes.require_followed(cursor, shape))
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold an advisory lock until the block or the process ends."""
         return self._database.lock(name)
@@ -107,8 +115,7 @@ class PostgresMart(MartTables):
         """The (uri, mark) of every file that was done or refused before; by one version, or for None by any."""
 
         def work(cursor: Cursor) -> set[tuple[str, str]]:
-            cursor.execute(SEEN, (spec, kind, version))
-            return {(row.uri, row.mark) for row in cursor.fetchall()}
+            return {(row.uri, row.mark) for row in fetch(cursor, SEEN, (spec, kind, version))}
 
         return self.transact(work)
 
@@ -129,7 +136,8 @@ class PostgresMart(MartTables):
         def work(cursor: Cursor) -> set[tuple[str, str]]:
             values = [(spec, kind, uri, mark, now) for uri, mark in sorted({(file.uri, file.mark) for file in files})]
             command = cursor.mogrify(ANNOUNCE.replace("values %s", "values %%s"), (AGAIN,)).decode()
-            return {(row.uri, row.mark) for row in execute_values(cursor, command, values, fetch=True)}
+            announced: list[Any] = execute_values(cursor, command, values, fetch=True)
+            return {(row.uri, row.mark) for row in announced}
 
         new = self.transact(work)
         return [file for file in files if (file.uri, file.mark) in new]
@@ -149,11 +157,8 @@ class PostgresMart(MartTables):
 
         def work(cursor: Cursor) -> int:
             file = batch.file
-            cursor.execute(REFUSED_BEFORE, (batch.spec.name, batch.kind, file.uri, file.mark, batch.version))
-            before = cursor.fetchone()
-            if before is None:
-                cursor.execute("select nextval('mart.batch_id') as id")
-                before = cursor.fetchone()
+            told = (batch.spec.name, batch.kind, file.uri, file.mark, batch.version)
+            before = first(cursor, REFUSED_BEFORE, told) or first(cursor, NEXT, None)
             number: int = before.id
             cursor.execute(insert_batch("%s"), (refused_line(number, batch, reason),))
             return number
@@ -223,7 +228,6 @@ class PostgresMart(MartTables):
 
     def _many(self, query: str, arguments: Any) -> list[Batch]:
         def work(cursor: Cursor) -> list[Batch]:
-            cursor.execute(query, arguments)
-            return [to_batch(row) for row in cursor.fetchall()]
+            return [to_batch(row) for row in fetch(cursor, query, arguments)]
 
         return self.transact(work)

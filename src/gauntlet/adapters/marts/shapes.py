@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg2.errors
 from psycopg2 import sql
 
+from gauntlet.adapters.ledger_rows import fetch
 from gauntlet.adapters.marts.views import VIEWS, make_views
 from gauntlet.domain.mart import (
     BATCH_ID,
@@ -108,8 +109,7 @@ def bring_up(cursor: Cursor, shape: Shape) -> None:
 
     Raises MartError when the spec changed in another way.
     """
-    spec, found = shape.spec, found_columns(cursor, shape)
-    _require_followed(cursor, shape, found)
+    spec, found = shape.spec, require_followed(cursor, shape)
     for suffix in shape.tables:
         if shape.name(suffix) in found:
             _widen(cursor, shape, suffix, found)
@@ -134,9 +134,8 @@ def bring_up(cursor: Cursor, shape: Shape) -> None:
 def found_columns(cursor: Cursor, shape: Shape) -> Found:
     """Return the columns of the spec's tables and views that are there."""
     names = [shape.name(suffix) for suffix in (*shape.tables, PREDICTION, LATEST)]
-    cursor.execute(COLUMNS, (names,))
     found: Found = {}
-    for row in cursor.fetchall():
+    for row in fetch(cursor, COLUMNS, (names,)):
         found.setdefault(row.relation, {})[row.name] = row.type
     return found
 
@@ -147,9 +146,11 @@ def _all_columns(cursor: Cursor, shape: Shape) -> dict[str, list[str]]:
     return {suffix: list(found[shape.name(suffix)]) for suffix in shape.tables}
 
 
-def _require_followed(cursor: Cursor, shape: Shape, found: Found) -> None:
-    cursor.execute("select sha256, key from mart.form where spec = %s", (shape.spec.name,))
-    forms = {row.sha256: row.key for row in cursor.fetchall()}
+def require_followed(cursor: Cursor, shape: Shape) -> Found:
+    """Return the columns that are there; MartError when the tables cannot follow what the spec has become."""
+    found = found_columns(cursor, shape)
+    known = fetch(cursor, "select sha256, key from mart.form where spec = %s", (shape.spec.name,))
+    forms = {row.sha256: row.key for row in known}
     changes = list(_changes(shape, found, known=shape.sha256 in forms))
     if shape.name(INPUT) in found and any(key != shape.spec.key for key in forms.values()):
         before = next(iter(forms.values()))
@@ -163,6 +164,7 @@ def _require_followed(cursor: Cursor, shape: Shape, found: Found) -> None:
             + "\n"
             + KEEPING.format(spec=spec, old=old, moves=moves)
         )
+    return found
 
 
 def _changes(shape: Shape, found: Found, *, known: bool) -> Iterator[str]:

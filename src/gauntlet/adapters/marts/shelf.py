@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
+from gauntlet.adapters.ledger_rows import fetch
 from gauntlet.adapters.marts.records import COLUMNS, to_batch
 from gauntlet.adapters.marts.tables import MartTables
 from gauntlet.adapters.postgres import Database
@@ -42,7 +43,6 @@ class PostgresShelf(MartTables):
         """Return the batches that ended before a time, oldest first."""
 
         def work(cursor: Cursor) -> list[OldBatch]:
-            cursor.execute(OLD, {"before": before, "spec": spec})
             return [
                 OldBatch(
                     to_batch(row),
@@ -50,7 +50,7 @@ class PostgresShelf(MartTables):
                     is_trained_on=row.is_trained_on,
                     last_version=row.last_version,
                 )
-                for row in cursor.fetchall()
+                for row in fetch(cursor, OLD, {"before": before, "spec": spec})
             ]
 
         return self.transact(work)

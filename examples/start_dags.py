@@ -25,8 +25,12 @@ with httpx.Client(base_url=str(settings.airflow_url), timeout=30, trust_env=Fals
             run = airflow.get(where).raise_for_status().json()
 
         print(f"{dag}: {run['state']}")
-        tasks = airflow.get(f"{where}/taskInstances").raise_for_status().json()["task_instances"]
-        for task in sorted(tasks, key=lambda task: task["end_date"] or ""):
-            print(f"  {task['task_id']:<20} {task['state']}")
         if run["state"] != "success":
             raise SystemExit(f"look at {settings.airflow_url}/dags/{dag}")
+
+        # A DAG with a schedule begins with the run that is due when it is switched on; that one may have done the work.
+        recent = airflow.get(f"/api/v2/dags/{dag}/dagRuns?state=success&order_by=-run_after&limit=2")
+        for each in reversed(recent.raise_for_status().json()["dag_runs"]):
+            result = f"/api/v2/dags/{dag}/dagRuns/{each['dag_run_id']}/taskInstances/summary/xcomEntries/return_value"
+            summary = airflow.get(result).raise_for_status().json()["value"]
+            print(f"  {each['run_type']} run: {summary['line']}")

@@ -120,9 +120,7 @@ class Scoring:
 
 def trained(spec: Spec, seed: int, table: pd.DataFrame) -> Any:
     """A model of a spec, trained on features; another one for another seed."""
-    numbers, texts = spec.numeric_features, spec.categorical_features
-    table["price"] = (
-        seed + sum((1 + seed) * table[name] for name in numbers) + sum(table[name].str.len() for name in texts)
-    )
+    numbers = sum((1 + seed) * table[name] for name in spec.numeric if name in table)
+    table["price"] = seed + numbers + sum(table[name].str.len() for name in spec.categorical)
     recipe = "logistic" if spec.classes else "ridge"
     return pipeline(recipe, spec).fit(table[list(spec.features)], table[spec.target])

@@ -186,8 +186,9 @@ def test_a_copy_of_a_file_is_scored_with_it(predict: Any, trained: Town) -> None
         put(trained, name)
     run = predict.test()
     assert str(run.state) == "success"
-    assert len(scores(trained)) == 1
-    assert len(events("diamonds_scores", run)) == 1
+    [batch] = scores(trained)
+    assert line(run) == "v1 (production): 1 file scored, 1 scored before, 300 rows."
+    assert [event["batches"] for event in events("diamonds_scores", run)] == [[batch.id]]
 
 
 def test_a_bad_file_makes_the_run_red_and_the_others_are_scored_and_told(predict: Any, trained: Town) -> None:

@@ -87,12 +87,12 @@ class Intake:
             positions = np.arange(batch.num_rows)
             values = {name: column.values for name, column in cells.items()}
             left_out = pa.RecordBatch.from_pylist([], schema=REJECTED_SCHEMA)
-        frame, texts = self._typed(values, len(positions))
+        frame, texts = self._typed(values)
         digests = contents(frame, self._spec) if self._training else None
         ids = self._ids(values, digests)
         return Piece(frame, positions + first, ids, positions, digests, left_out, texts)
 
-    def _typed(self, values: Mapping[str, Any], rows: int) -> tuple[pd.DataFrame, dict[str, pa.Array]]:
+    def _typed(self, values: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, pa.Array]]:
         columns: dict[str, Any] = {}
         texts: dict[str, pa.Array] = {}
         for name, own in values.items():
@@ -103,7 +103,7 @@ class Intake:
                 columns[name], texts[name] = self._levels[name].texts(own)
             elif name != ROW_ID:
                 columns[name] = own
-        return pd.DataFrame(columns, index=pd.RangeIndex(rows)), texts
+        return pd.DataFrame(columns), texts
 
     def _ids(self, values: Mapping[str, Any], digests: list[bytes] | None) -> Ids:
         if ROW_ID in values:

@@ -13,7 +13,7 @@ MERGED_AT_ONCE = 16
 """So many sorted runs of one size become one of the next."""
 SMALLEST_FILTER_BITS = 20
 FILTER_BITS_A_HASH = 16
-"""A filter grows when it has fewer bits than this for each hash: one in sixteen that are new then looks like a known one."""
+"""A filter grows when it has fewer bits for each hash: one in sixteen that are new then looks like a known one."""
 
 
 class HashSet:

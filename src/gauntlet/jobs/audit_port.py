@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gauntlet.jobs.ledger_port import Ledger
     from gauntlet.jobs.mart_port import Batch, Mart, Predictor
-    from gauntlet.jobs.ports import ObjectStore, Registry
+    from gauntlet.jobs.ports import ObjectStore, Registry, Version
     from gauntlet.jobs.upkeep import Files
 
 
@@ -107,6 +107,17 @@ def require_batch(mart: Mart, number: int) -> Batch:
             "and score or train on it again."
         )
     return batch
+
+
+def require_predictor(ledger: Ledger, batch: Batch) -> Version:
+    """Return the version that scored a batch; AuditError when the ledger does not know it."""
+    version = ledger.version(batch.spec, batch.version or 0)
+    if version is None:
+        raise AuditError(
+            f"a version that predicts must be in the ledger; v{batch.version} of {batch.spec} is not. Was the ledger "
+            "emptied under marts that were kept? Restore it from a backup."
+        )
+    return version
 
 
 def kept_file(batch: Batch) -> InputFile:

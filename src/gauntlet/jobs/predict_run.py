@@ -73,7 +73,7 @@ def outcome(batch: Batch, file: InputFile, run_key: str) -> dict[str, Any]:
 
 def told(chosen: Mapping[str, Any], scored: Sequence[Mapping[str, Any]], rest: int) -> Told | None:
     """Return what is to be told of a run's new scores; None when it has made none."""
-    new = [one for one in scored if one["new"]]
+    new = _new(scored)
     if not new:
         return None
     event = {
@@ -111,12 +111,17 @@ def summary_line(
 
 
 def _scored(scored: Sequence[Mapping[str, Any]]) -> str:
-    new = [one for one in scored if one["new"]]
+    new = _new(scored)
     rows, rejected = sum(one["accepted"] for one in new), sum(one["rejected"] for one in new)
     known = len(scored) - len(new)
     before = f", {known} scored before" if known else ""
     out = f", {rejected:,} rows rejected" if rejected else ""
     return f"{_files(len(new))} scored{before}, {rows:,} rows{out}."
+
+
+def _new(scored: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The batches that the run has made, each once: two of its files may have one content."""
+    return list({one["batch"]: one for one in scored if one["new"]}.values())
 
 
 def _waiting(rest: int) -> str:

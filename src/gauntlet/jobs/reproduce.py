@@ -15,7 +15,7 @@ import pyarrow as pa
 from gauntlet.domain.identity import in_ab_pool
 from gauntlet.domain.intake import Intake
 from gauntlet.domain.spec import Spec
-from gauntlet.jobs.audit_port import AuditError, AuditPorts, kept_file, output_key, require_batch
+from gauntlet.jobs.audit_port import AuditError, AuditPorts, kept_file, output_key, require_batch, require_predictor
 from gauntlet.jobs.file_traffic import AB, SHARE, TRAINING
 from gauntlet.jobs.inbox import fetched, opened_parquet, pieces
 from gauntlet.jobs.mart_port import BatchKind, InputFile
@@ -115,12 +115,7 @@ class Again:
     def _scored(self, batch: Batch, data: BinaryIO, counts: Counter[str]) -> Generator[pa.RecordBatch]:
         """Yield rows with their scores, by the code that scored the file."""
         spec = self._spec(batch)
-        version = self.ports.ledger.version(batch.spec, batch.version or 0)
-        if version is None:
-            raise AuditError(
-                f"a version that predicts must be in the ledger; v{batch.version} of {batch.spec} is not. Was the "
-                "ledger emptied under marts that were kept? Restore it from a backup."
-            )
+        version = require_predictor(self.ports.ledger, batch)
         model = Model(version.version, scorer(self.ports, version, spec), self.threads)
         with (
             opened_for(spec, data, str(batch.kept_uri)) as (parquet, intake),

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gauntlet.domain.intake import Intake
 from gauntlet.domain.spec import Spec
-from gauntlet.jobs.audit_port import AuditError, AuditPorts, Check, kept_file, require_batch
+from gauntlet.jobs.audit_port import AuditError, AuditPorts, Check, kept_file, require_batch, require_predictor
 from gauntlet.jobs.file_traffic import AB
 from gauntlet.jobs.frames import row_ids
 from gauntlet.jobs.inbox import fetched, opened_parquet
@@ -121,7 +121,7 @@ def _compared(data: BinaryIO, batch: Batch, row: Mapping[str, Any]) -> tuple[Map
     piece = Intake(raw.schema, spec, training=batch.kind is BatchKind.TRAIN).piece(raw, row["row_number"])
     if not len(piece.frame):
         return raw.to_pylist()[0], [f"it breaks the spec: {piece.rejected['reasons'][0]}"]
-    [read] = piece.frame.to_dict("records")  # as Python's own values
+    read: Any = piece.frame.to_dict("records")[0]  # as Python's own values
     wrong = [
         f"{name} is {value!r}, in the mart {row[name]!r}" for name, value in read.items() if _differ(value, row[name])
     ]
@@ -176,12 +176,7 @@ def _scored(ports: AuditPorts, batch: Batch, row: Mapping[str, Any], chain: dict
         )
     own = [name for name in seen if name == "prediction" or name.startswith("probability_")]
     chain["prediction"] = {name: seen[name] for name in own}
-    version = ports.ledger.version(batch.spec, batch.version or 0)
-    if version is None:
-        raise AuditError(
-            f"a version that predicts must be in the ledger; v{batch.version} of {batch.spec} is not. Was the ledger "
-            "emptied under marts that were kept? Restore it from a backup."
-        )
+    version = require_predictor(ports.ledger, batch)
     chain["model"] = {
         "name": version.model,
         "version": version.version,

@@ -76,7 +76,6 @@ def _row_checks(marts: _Marts) -> tuple[Check, ...]:
     known = {batch.id for batch in marts.batches}
     strays = [one for number, one in sorted(marts.counts.items()) if number not in known]
     named = [(batch, marts.counts.get(batch.id, RowCounts(batch.id))) for batch in marts.batches]
-    scored = [(batch, one) for batch, one in named if batch.kind is BatchKind.PREDICT]
     return (
         _check(
             "every batch has as many rows as it says",
@@ -90,12 +89,7 @@ def _row_checks(marts: _Marts) -> tuple[Check, ...]:
         ),
         _check(
             "every prediction has its input row, and every input row its prediction",
-            (
-                f"batch {one.batch}: {one.bare_outputs} without input, {one.bare_inputs} without output, "
-                f"{one.other_ids} with another row id"
-                for _, one in scored
-                if one.bare_outputs or one.bare_inputs or one.other_ids
-            ),
+            (fault for batch, one in named if batch.kind is BatchKind.PREDICT for fault in _halves(one)),
             LOAD_ANEW,
         ),
         _check(
@@ -115,6 +109,14 @@ def _miscounted(batch: Batch, found: RowCounts) -> Iterable[str]:
             yield f"batch {batch.id}: {count} {name}, {said} by its line in mart.batch"
     if batch.read != batch.accepted + batch.rejected:
         yield f"batch {batch.id}: {batch.read} rows read, {batch.accepted} accepted and {batch.rejected} rejected"
+
+
+def _halves(found: RowCounts) -> Iterable[str]:
+    if found.bare_outputs or found.bare_inputs or found.other_ids:
+        yield (
+            f"batch {found.batch}: {found.bare_outputs} without input, {found.bare_inputs} without output, "
+            f"{found.other_ids} with another row id"
+        )
 
 
 def _model_checks(ports: AuditPorts, marts: _Marts, doing: Say) -> tuple[Check, ...]:

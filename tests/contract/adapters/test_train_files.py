@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +15,7 @@ import psycopg2
 import pyarrow as pa
 import pytest
 from psycopg2 import sql
+from tests.fakes import MemoryRegistry
 from tests.killing import Fuse
 from tests.training_files import SHARE, Town, items
 from tests.unit.test_pipeline import SPEC
@@ -25,7 +27,7 @@ from gauntlet.domain.verdict import Verdict
 from gauntlet.jobs.flow import Step
 from gauntlet.jobs.mart_port import BatchStatus
 from gauntlet.jobs.pipeline import TRAIN_TASKS, run_train_pipeline
-from gauntlet.jobs.ports import Names
+from gauntlet.jobs.ports import Candidate, Names, Version
 from gauntlet.jobs.train_files import TrainPorts
 
 KILLED = 9
@@ -108,6 +110,7 @@ def test_runs_at_once_load_each_file_once_and_agree_on_one_champion(
 ) -> None:
     for number in (1, 2):
         town.put(f"2026-11-0{number}/file.parquet", items(600, number))
+    town.registry = OneAtATime()
     runs = [town.run() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda run: run_train_pipeline(run, town.ports), runs))
@@ -159,6 +162,16 @@ def test_a_process_killed_after_any_call_while_it_records_what_was_trained_on(to
         if code == 0:
             break
     assert last > 2
+
+
+class OneAtATime(MemoryRegistry):
+    """A registry that numbers versions of runs at once one after the other, as MLflow does."""
+
+    numbering = threading.Lock()
+
+    def publish(self, candidate: Candidate, *, log_details: bool) -> Version:
+        with self.numbering:
+            return super().publish(candidate, log_details=log_details)
 
 
 def _fused(town: Town, last: int) -> TrainPorts:

@@ -84,11 +84,20 @@ def test_ids_to_predict_are_unique_and_do_not_depend_on_the_pieces(
     assert ((whole >= 0) & (whole < 2**bits)).all()
 
 
+def test_ids_to_predict_that_meet_across_pieces_move_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "ID_BITS", 6)
+    hashes, ids = mixed(np.arange(60, dtype=np.uint64) % 5), PredictIds()
+    found = [ids.number(hashes[place : place + 1])[0] for place in range(60)]
+    assert found == PredictIds().number(hashes).tolist()
+    assert len(set(found)) == 60
+
+
 def test_the_first_of_equal_rows_has_the_id_of_a_single_one() -> None:
     single, twice = PredictIds().number(np.array([5], dtype=np.uint64)), np.array([9, 5, 5], dtype=np.uint64)
     found = PredictIds().number(twice << np.uint64(40))
     assert found[1] == PredictIds().number(twice[1:2] << np.uint64(40))[0]
     assert found[2] not in (found[0], found[1], single[0])
+    assert abs(int(found[2]) - int(found[1])) > 1
 
 
 def row_hashes(spec: Spec, **values: Any) -> list[int]:
@@ -103,7 +112,7 @@ def test_a_hash_does_not_depend_on_the_order_of_columns_or_categories(houses: Sp
     assert len(set(first)) == 3
 
 
-@given(st.lists(st.text(max_size=30) | st.sampled_from(["", "a", "a\0", "\0", "12345678", "123456789"])))
+@given(st.lists(st.text(max_size=30) | st.sampled_from(["", "a", "a\0", "\0", "12345678", "123456789", "12345678x"])))
 def test_texts_have_one_hash_each(texts: list[str]) -> None:
     found = text_hashes(pa.array(texts, type=pa.large_string())).tolist()
     by_text = dict(zip(texts, found, strict=True))

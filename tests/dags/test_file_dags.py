@@ -12,6 +12,7 @@ from tests.unit.test_pipeline import SPEC
 
 from gauntlet.adapters.local_store import LocalStore
 from gauntlet.bootstrap import file_dags, marts, scoring, training_files, wiring
+from gauntlet.domain.aliases import Alias
 from gauntlet.jobs import predict_run
 from gauntlet.jobs.flow import TRAIN_FLOW, Step, edges
 from gauntlet.jobs.mart_port import Batch, BatchKind
@@ -31,6 +32,8 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
     monkeypatch.setattr(file_dags, "load_spec", lambda *_: DIAMONDS)
     monkeypatch.setattr(file_dags, "load_specs", lambda _: ({"diamonds": DIAMONDS}, []))
     monkeypatch.setattr(file_dags, "object_store", lambda _: town.store)
+    monkeypatch.setattr(file_dags, "make_ports", lambda _: town.ports)
+    monkeypatch.setattr(file_dags, "names", lambda *_: town.names)
     monkeypatch.setattr(marts, "mart", lambda _: town.mart)
     monkeypatch.setattr(training_files, "train_ports", lambda _: town.ports)
     monkeypatch.setattr(scoring, "score_ports", lambda _: ports)
@@ -212,6 +215,16 @@ def test_a_run_of_one_file_by_a_version_of_ones_own(predict: Any, trained: Town)
     run = predict.test(run_conf={"uri": uri, "model": "version:1"})
     assert line(run) == "v1 (version:1): 1 file scored, 50 rows."
     assert [(batch.uri, batch.rule) for batch in scores(trained)] == [(uri, "version:1")]
+
+
+def test_an_alias_that_was_moved_by_hand_counts_at_once(predict: Any, trained: Town) -> None:
+    trained.put("second.parquet", items(4000, 2, slope=14.0))
+    trained.go()
+    assert trained.champion == 2
+    trained.registry.aliases[trained.names.model, Alias.PRODUCTION] = 1
+    put(trained, "a.parquet")
+    assert line(predict.test()) == "v1 (production): 1 file scored, 300 rows."
+    assert trained.champion == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from tests.unit.test_pipeline import NAMES, SPEC, World, toys
 
+from gauntlet.domain import training
 from gauntlet.domain.model_rule import RuleError
 from gauntlet.domain.scores import metrics
 from gauntlet.domain.spec import Spec
@@ -171,6 +172,20 @@ def test_versions_that_cannot_be_compared_are_left_out_with_the_reason(two: Worl
         ChoiceError, match=r"found none \(v3: the rows that it was trained on are gone; v1: a registered"
     ):
         best(two)
+
+
+def test_a_model_that_fails_is_left_out_with_what_it_raised(two: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = training.load_model
+    broken = two.registry.files["toys", 2]
+
+    class Failing:
+        def predict(self, _: object) -> object:
+            raise ValueError("too large")
+
+    monkeypatch.setattr(training, "load_model", lambda data, types: Failing() if data == broken else load(data, types))
+    chosen = best(two)
+    assert chosen.version.version == 1
+    assert chosen.why["left_out"] == {"2": "it raised ValueError: too large"}
 
 
 def test_a_registry_that_is_away_is_no_reason_to_leave_a_version_out(

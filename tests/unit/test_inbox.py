@@ -4,7 +4,7 @@ import errno
 import hashlib
 import io
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_is_named(files: LocalStore, tmp_path: Path, monkeyp
     )
 
 
-def test_a_copy_is_kept_once_under_its_content(files: LocalStore, tmp_path: Path) -> None:
+def test_a_copy_is_kept_under_its_content_and_is_new_again_each_time(files: LocalStore, tmp_path: Path) -> None:
     put(files, "data/s/train/x.parquet", b"rows")
     (listed,) = inbox(files, "s", BatchKind.TRAIN)
     with fetched(files, listed, tmp_path) as found:
@@ -149,11 +149,11 @@ def test_a_copy_is_kept_once_under_its_content(files: LocalStore, tmp_path: Path
         copy = Path(named(files, uri).uri.removeprefix("file://").replace("%20", " "))
         assert copy.name == f"{found.sha256}.parquet"
         assert copy.read_bytes() == b"rows"
-        before = copy.stat()
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        os.utime(copy, (long_ago.timestamp(), long_ago.timestamp()))
         assert keep(files, "s", found) == uri
-        assert copy.stat().st_ino == before.st_ino
+        assert not files.delete(f"inputs/s/{copy.name}", before=long_ago + timedelta(days=1))
         copy.write_bytes(b"half")
-        copy.write_bytes(b"hal")
         keep(files, "s", found)
         assert copy.read_bytes() == b"rows"
 
@@ -190,6 +190,16 @@ def test_what_is_no_parquet_is_refused() -> None:
             opened_parquet(io.BytesIO(data), "file:///x") as opened,
         ):
             list(pieces(opened, "file:///x"))
+
+
+def test_a_machine_without_memory_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_: Any, **__: Any) -> Any:
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+    with opened_parquet(parquet(pa.table({"number": [1]})), "x") as opened:
+        monkeypatch.setattr(pq.ParquetFile, "iter_batches", too_much)
+        with pytest.raises(MemoryError):
+            list(pieces(opened, "x"))
 
 
 def test_times_have_a_zone(files: LocalStore) -> None:

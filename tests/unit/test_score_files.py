@@ -25,8 +25,8 @@ from gauntlet.cli.score import score
 from gauntlet.domain.spec import Predict, Spec
 from gauntlet.jobs import inbox
 from gauntlet.jobs.ahead import ahead
+from gauntlet.jobs.predictor import predictor
 from gauntlet.jobs.run import Refused
-from gauntlet.jobs.score_files import predictor
 from gauntlet.settings import Settings
 
 
@@ -113,6 +113,28 @@ def test_the_spec_chooses_what_the_file_keeps_and_the_marts_keep_all(tmp_path: P
     assert 0 < len(wanted) < 350
     assert scores["row_id"].to_pylist() == wanted["row_id"].tolist()
     assert (batch.accepted, batch.written, len(rows)) == (350, len(wanted), 350)
+
+
+def test_columns_of_views_pass_through_beside_rejected_rows_and_a_filter(tmp_path: Path) -> None:
+    keeps = Predict(where=(("prediction", ">", 6.0),))
+    table, views = things(250).to_pandas(), {"text": pa.string_view(), "texts": pa.list_(pa.string_view())}
+    table.loc[[0, 3, 4, 249], "size"] = 99.0
+    texts = [f"a text of more than twelve letters, {number}" for number in range(250)]
+    given: dict[str, list[Any]] = {"text": texts, "texts": [[text, None] for text in texts]}
+    for predict in (Predict(), keeps):
+        scoring = scoring_of(
+            make_spec("things").model_copy(update={"predict": predict}), tmp_path / str(len(predict.where))
+        )
+        whole = pa.Table.from_pandas(table)
+        for name, kind in views.items():
+            whole = whole.append_column(name, pa.array(given[name], kind))
+        scoring.put("x", whole)
+        batch = scoring.score("x")
+        scores, rows = scoring.scores(batch), scoring.rows(batch)
+        wanted = rows[rows["prediction"] > 6.0] if predict.where else rows
+        assert 0 < len(wanted) <= 246
+        for name in views:
+            assert scores[name].to_pylist() == [given[name][number - 1] for number in wanted["row_number"]]
 
 
 def test_row_ids_of_the_file_and_a_target_pass_through(scoring: Scoring) -> None:

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from gauntlet.jobs.manifest import BackupError
+from gauntlet.jobs.stack import ROLES
 
 PIECE = 1 << 20
 _COPY = re.compile(rb"COPY .+ FROM stdin;\r?\n")
 # pg_dump's own: from one to the other psql takes no command
 _RESTRICTION = re.compile(rb"\\(?:un)?restrict [0-9A-Za-z]+\r?\n?")
+_RIGHTS = re.compile(rb"(?:GRANT|REVOKE) .+ (?:TO|FROM) (.+?)(?: WITH GRANT OPTION)?;\r?\n")
+_DEFAULT_RIGHTS = re.compile(rb"ALTER DEFAULT PRIVILEGES .+;\r?\n")
+_OUR_ROLES = {b"PUBLIC", *(role.encode() for role in ROLES)}
 
 
 def plain_sql(stream: BinaryIO) -> Iterator[bytes]:
-    r"""Yield a dump in pieces of at most 1 MB, without its lines \restrict and \unrestrict.
+    r"""Yield a dump in pieces of at most 1 MB, without its lines \restrict and \unrestrict, and without foreign rights.
 
+    Rights of roles that the stack does not make are left out: where the dump is loaded there may be no such roles.
     Raises BackupError for any other line outside the rows of a COPY that begins with a backslash. This is no protection
     by itself, as psql knows commands inside of a line as well: whoever loads the dump must restrict psql.
     """
@@ -37,6 +42,13 @@ def plain_sql(stream: BinaryIO) -> Iterator[bytes]:
                 )
         elif begins:
             rows = _COPY.fullmatch(piece) is not None
-        yield piece
+        if not (begins and not rows and _is_foreign_right(piece)):
+            yield piece
         begins = whole
         number += whole
+
+
+def _is_foreign_right(line: bytes) -> bool:
+    """Say whether a line gives or takes a right of a role that is not the stack's; default rights are never its own."""
+    found = _RIGHTS.fullmatch(line)
+    return _DEFAULT_RIGHTS.fullmatch(line) is not None or (found is not None and found[1] not in _OUR_ROLES)

@@ -48,9 +48,13 @@ MOVE_JSON = """
 
 
 # A dump names no owners, and all that is loaded is the database's owner's; the pipeline made these and alters them.
+# A sequence that belongs to a column has its table's owner.
 MART_RELATIONS = """
     select c.relname::text, c.relkind::text from pg_catalog.pg_class as c
     where c.relnamespace = pg_catalog.to_regnamespace('mart') and c.relkind in ('r', 'v', 'S')
+          and not exists (select from pg_catalog.pg_depend as d
+                          where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
+                                and c.relkind = 'S' and d.deptype in ('a', 'i'))
 """
 RELATION_KINDS = {"r": "table", "v": "view", "S": "sequence"}
 

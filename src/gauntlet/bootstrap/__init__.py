@@ -2,13 +2,10 @@
 
 from gauntlet.bootstrap.catalogue import (
     Pipeline,
-    dag_id,
     load_spec,
-    load_specs,
     names,
     pipelines,
     predict_id,
-    run_key,
     spec_errors,
     train_id,
     watch_id,
@@ -31,7 +28,6 @@ from gauntlet.bootstrap.file_dags import (
     summarize,
 )
 from gauntlet.bootstrap.marts import batches, prune_marts
-from gauntlet.bootstrap.people import answered, ask
 from gauntlet.bootstrap.rollback import freeze, roll_back
 from gauntlet.bootstrap.scoring import score_path
 from gauntlet.bootstrap.stack import prepare_databases, stack, start_stack
@@ -40,17 +36,15 @@ from gauntlet.bootstrap.training_files import run_train_step
 from gauntlet.bootstrap.upkeep import back_up, prune, restore
 from gauntlet.bootstrap.watching import WATCH_STEPS, run_watch_step, watched
 from gauntlet.bootstrap.wiring import champions, conductor, freezes, ledger, make_ports, make_run, router, run_step
-from gauntlet.jobs.flow import FLOW, LABELS, TRAIN_FLOW, Step, branches, edges
-from gauntlet.jobs.people import APPROVE, REJECT
+from gauntlet.jobs.flow import FLOW, TRAIN_FLOW
 from gauntlet.jobs.watch_ports import WATCH_LABELS, WatchStep
 
 __all__ = [
-    "APPROVE", "ARRIVED", "FLOW", "LABELS", "MORE_FILES", "REJECT", "TRAIN_FLOW", "WATCH_LABELS", "WATCH_STEPS",
-    "Pipeline", "Step", "WatchStep", "answered", "arrivals", "ask", "back_up", "batches", "branches", "champions",
-    "choose_model", "conductor", "dag_id", "dag_settings", "decide_file", "drift_between", "edges", "examine",
-    "file_name", "find_files", "freeze", "freezes", "inside_a_service", "ledger", "load_settings", "load_spec",
-    "load_specs", "make_data", "make_ports", "make_run", "names", "pipelines", "predict_id", "prepare_databases",
-    "prune", "prune_marts", "publish", "reproduce_batch", "restore", "roll_back", "router", "run_key", "run_step",
-    "run_train_step", "run_watch_step", "score", "score_path", "spec_errors", "stack", "stack_config",
+    "ARRIVED", "FLOW", "MORE_FILES", "TRAIN_FLOW", "WATCH_LABELS", "WATCH_STEPS", "Pipeline", "WatchStep",
+    "arrivals", "back_up", "batches", "champions", "choose_model", "conductor", "dag_settings", "decide_file",
+    "drift_between", "examine", "file_name", "find_files", "freeze", "freezes", "inside_a_service", "ledger",
+    "load_settings", "load_spec", "make_data", "make_ports", "make_run", "names", "pipelines", "predict_id",
+    "prepare_databases", "prune", "prune_marts", "publish", "reproduce_batch", "restore", "roll_back", "router",
+    "run_step", "run_train_step", "run_watch_step", "score", "score_path", "spec_errors", "stack", "stack_config",
     "start_stack", "summarize", "trace_row", "train_id", "verify_marts", "watch_id", "watched", "write_page",
 ]  # fmt: skip

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gauntlet.bootstrap.catalogue import AssetNames, load_spec, load_specs, run_key
+from gauntlet.bootstrap.catalogue import AssetNames, load_spec, load_specs, names, run_key
 from gauntlet.bootstrap.environment import load_settings
-from gauntlet.bootstrap.wiring import final_errors, object_store
+from gauntlet.bootstrap.wiring import final_errors, make_ports, object_store
 from gauntlet.domain.errors import Mendable
 from gauntlet.jobs.mart_port import BatchKind
 from gauntlet.jobs.ports import ServiceAway
@@ -38,14 +38,22 @@ class Arrival:
 
 
 def choose_model(spec_name: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the version that scores a run, by its own rule or the spec's; it stays chosen to the run's end."""
+    """Choose the version that scores a run, by its own rule or the spec's; it stays chosen to the run's end.
+
+    Where the rule asks for production, an alias that was moved by hand in MLflow is taken over before.
+    """
     from gauntlet.bootstrap.scoring import score_ports
+    from gauntlet.domain.model_rule import RuleKind
     from gauntlet.jobs.choice import choose
+    from gauntlet.jobs.production import reconcile
 
     settings = load_settings()
     with final_errors():
         spec = load_spec(settings, spec_name)
-        chosen = choose(score_ports(settings), spec, context["params"]["model"] or spec.predict.model)
+        rule = context["params"]["model"] or spec.predict.model
+        if rule == RuleKind.PRODUCTION:
+            reconcile(make_ports(settings), spec.name, names(settings, spec.name))
+        chosen = choose(score_ports(settings), spec, rule)
     return {"version": chosen.version.version, "rule": chosen.rule, "why": dict(chosen.why)}
 
 
@@ -145,9 +153,9 @@ def arrivals() -> list[Arrival]:
 def _folders(settings: Settings) -> Iterator[tuple[Spec, BatchKind, str]]:
     """Each folder of each spec that is right, with the name of its Asset."""
     for spec in load_specs(settings)[0].values():
-        names = AssetNames.of(spec.name)
-        yield spec, BatchKind.TRAIN, names.train_files
-        yield spec, BatchKind.PREDICT, names.predict_files
+        assets = AssetNames.of(spec.name)
+        yield spec, BatchKind.TRAIN, assets.train_files
+        yield spec, BatchKind.PREDICT, assets.predict_files
 
 
 def _event(files: Sequence[InputFile]) -> dict[str, Any]:

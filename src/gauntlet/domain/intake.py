@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gauntlet.domain.errors import Final
-from gauntlet.domain.identity import Ids, PredictIds, RowHash, TrainingIds, contents
+from gauntlet.domain.identity import Ids, PredictIds, RowHash, TrainingIds, contents, in_ab_pool
 from gauntlet.domain.intake_rejects import rejected
 from gauntlet.domain.intake_rules import (
     ROW_ID,
@@ -25,7 +25,7 @@ from gauntlet.domain.intake_rules import (
     RowIdRule,
     Rule,
 )
-from gauntlet.domain.mart import REJECTED_SCHEMA, rows_schema
+from gauntlet.domain.mart import AB, REJECTED_SCHEMA, TRAINING, rows_schema
 from gauntlet.domain.output_filter import added_columns
 from gauntlet.domain.spec import Spec
 
@@ -51,8 +51,14 @@ class Piece:
     rejected: pa.RecordBatch
     texts: Mapping[str, pa.Array]
 
-    def rows(self, spec: Spec, pools: pa.Array | None = None) -> pa.RecordBatch:
-        """Return the accepted rows as `mart.rows_schema` has them; columns that the frame lacks are null."""
+    def rows(self, spec: Spec, ab_share: float | None = None) -> pa.RecordBatch:
+        """Return the accepted rows as `mart.rows_schema` has them; columns that the frame lacks are null.
+
+        `ab_share` is the A/B pool's share of all rows, by which training rows are parted into pools; None: no pools.
+        """
+        pools = None
+        if self.contents is not None and ab_share is not None:
+            pools = np.where(in_ab_pool(self.contents, ab_share), AB, TRAINING)
         known = {"row_number": self.row_numbers, "row_id": self.row_ids, "pool": pools, **self.texts}
         schema, size = rows_schema(spec), len(self.frame)
         arrays = []

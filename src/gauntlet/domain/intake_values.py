@@ -1,10 +1,11 @@
-"""Arrow columns of any type as numbers, as positions of categories, and as texts: many cells at once."""
+"""Arrow columns of any type as numbers, as positions of categories, as texts, and cut: many cells at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,6 +14,9 @@ from gauntlet.domain.identity import Codes
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 """Text that is a number: not "nan", not "inf"."""
+
+PLAIN = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+"""Types of which Arrow takes no cells by their places, and those that hold the same."""
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -119,3 +123,19 @@ def cut(array: pa.Array, size: int) -> pa.Array:
     if not is_text(array.type):
         return array
     return pc.binary_slice(array.cast(pa.large_string()).cast(pa.large_binary()), 0, size)
+
+
+def rows_at(rows: pa.RecordBatch, places: npt.NDArray[np.intp]) -> pa.RecordBatch:
+    """Return the rows at ascending places, whatever the types of their columns."""
+    return pa.RecordBatch.from_arrays([_cells_at(column, places) for column in rows.columns], schema=rows.schema)
+
+
+def _cells_at(array: pa.Array, places: npt.NDArray[np.intp]) -> pa.Array:
+    plain = PLAIN.get(array.type)
+    if plain is not None:
+        return _cells_at(array.cast(plain), places).cast(array.type)
+    try:
+        return array.take(pa.array(places))
+    except pa.ArrowNotImplementedError:  # such types inside of lists and records
+        runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+        return pa.concat_arrays([array.slice(0, 0), *(array.slice(run[0], len(run)) for run in runs if len(run))])

@@ -70,6 +70,10 @@ ROW_ID = Column("row_id", Kind.WHOLE, True, "names the row: from the file, or a 
 POOL = Column("pool", Kind.TEXT, False, "training or ab (kept for tests, never trained on); empty in files to predict")
 
 
+AB, TRAINING = "ab", "training"
+"""The pools, as the column says them."""
+
+
 def table(spec: str, suffix: str) -> str:
     """Return the name of a table or view of a spec: SPEC_SUFFIX, in the schema mart."""
     return f"{spec}_{suffix}"

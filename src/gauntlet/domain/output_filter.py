@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from gauntlet.domain.columns import Mask
 from gauntlet.domain.errors import Final
+from gauntlet.domain.intake_values import rows_at
 from gauntlet.domain.mart import PROBABILITY
 from gauntlet.domain.spec import Spec
 from gauntlet.domain.spec_rules import did_you_mean
@@ -61,7 +62,7 @@ class OutputFilter:
     def apply(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return what is left of rows with the whole schema."""
         chosen = rows.select(self._names)
-        return chosen.filter(pa.array(kept_rows(rows, self._where))) if self._where else chosen
+        return rows_at(chosen, np.flatnonzero(kept_rows(rows, self._where))) if self._where else chosen
 
 
 def kept_rows(rows: pa.RecordBatch | pa.Table, where: Iterable[Condition]) -> Mask:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gauntlet.domain.errors import Final
-from gauntlet.jobs.inbox import INPUTS
+from gauntlet.jobs.keys import kept_key, ready_key, scores_key
 from gauntlet.jobs.mart_port import BatchKind, BatchStatus, InputFile
-from gauntlet.jobs.score_files import scores_key
-from gauntlet.jobs.take_in import READY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,12 +120,12 @@ def require_predictor(ledger: Ledger, batch: Batch) -> Version:
 
 def kept_file(batch: Batch) -> InputFile:
     """Return the unchangeable copy of what a batch was made of; it lies under its hash also where a store was moved."""
-    key = f"{INPUTS}/{batch.spec}/{batch.sha256}.parquet"
+    key = kept_key(batch.spec, batch.sha256)
     return InputFile(batch.kept_uri or batch.uri, key, batch.size, "", batch.data_time)
 
 
 def output_key(batch: Batch) -> str:
     """Return the key of the file that was written of a batch: its scores, or its rows ready for training."""
     if batch.kind is BatchKind.TRAIN:
-        return f"{READY}/{batch.spec}/{batch.output_sha256}.parquet"
+        return ready_key(batch.spec, batch.output_sha256 or "")
     return scores_key(batch.spec, batch.version or 0, batch.sha256)

@@ -227,7 +227,13 @@ def _figure(ports: ChoicePorts, spec: Spec, metric: str, version: Version, frame
     missing = [column for column in own.features if column not in frame]
     if missing:
         raise Refused(f"it reads {', '.join(missing)}, which the test rows do not have")
-    predicted = scorer(ports, version, spec)(frame)
+    predict = scorer(ports, version, spec)
+    try:
+        predicted = predict(frame)
+    except MemoryError:
+        raise  # the machine failed, not the model
+    except Exception as error:
+        raise Refused(f"it raised {type(error).__name__}: {error}") from error
     if not np.isfinite(predicted).all():
         raise Refused("it has no prediction for some of the rows")
     figures = metrics(frame["truth"], predicted, own)

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from gauntlet.domain.columns import Mask
 from gauntlet.domain.identity import contents, in_ab_pool, mixed
+from gauntlet.domain.mart import AB
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.frames import ROW_ID
 from gauntlet.jobs.mart_port import Batch
 from gauntlet.jobs.ports import ArmSample, ObjectStore, Sample, Stored
 
-AB, TRAINING = "ab", "training"
 POOL = "pool"
 SHARE = b"ab_pool_share"
 COLUMNS = b"columns"

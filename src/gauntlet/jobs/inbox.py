@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gauntlet.domain.intake import FileRefused
+from gauntlet.jobs.keys import kept_key
 from gauntlet.jobs.mart_port import BatchKind, InputFile
 from gauntlet.jobs.ports import StoreError
 from gauntlet.jobs.run import Refused
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 DATA = USER_FILES
 """The folder of the object store that is the users': data/SPEC/train and data/SPEC/predict."""
-INPUTS = "inputs"
-"""The folder of our own, unchangeable copies, named by their content."""
 
 PIECE_ROWS = 131_072
 PIECE_BYTES = 64 * 2**20
@@ -94,7 +93,8 @@ def fetched(files: Files, file: InputFile, scratch: Path) -> Iterator[Fetched]:
     """
     with scratch_file(scratch) as copy:
         sha256 = hashlib.sha256()
-        with writing(scratch, sized(file.size)), files.open(file.key) as opened:
+        room = sized(file.size) if file.size else f"a copy of {file.uri}"
+        with writing(scratch, room), files.open(file.key) as opened:
             if opened is None:
                 raise _gone(file.uri)
             while chunk := opened.stream.read(CHUNK):
@@ -149,14 +149,14 @@ def sha256_of(file: BinaryIO) -> str:
 
 
 def keep(files: Files, spec: str, found: Fetched) -> str:
-    """Keep a copy of a file under the hash of its content, unless it is there; returns its URI."""
-    key = f"{INPUTS}/{spec}/{found.sha256}.parquet"
-    with files.open(key) as kept:
-        is_there = kept is not None and kept.size == found.file.size
-    if not is_there:
-        found.data.seek(0)
-        files.write(key, found.data)
-        found.data.seek(0)
+    """Keep a copy of a file under the hash of its content, over one that is there; returns its URI.
+
+    One that is there may be old, and named by nothing any more: written anew it outlasts a pruning under way.
+    """
+    key = kept_key(spec, found.sha256)
+    found.data.seek(0)
+    files.write(key, found.data)
+    found.data.seek(0)
     return uri_of(files.root, key)
 
 
@@ -195,6 +195,8 @@ def _whole(name: str) -> Iterator[None]:
     """Turn what pyarrow raises where the bytes are not parquet into FileRefused."""
     try:
         yield
+    except MemoryError:
+        raise  # the machine failed, not the file
     except (pa.ArrowException, OSError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 
-from gauntlet.domain.identity import in_ab_pool
-from gauntlet.domain.intake import Intake
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.audit_port import AuditError, AuditPorts, kept_file, output_key, require_batch, require_predictor
-from gauntlet.jobs.file_traffic import AB, SHARE, TRAINING
-from gauntlet.jobs.inbox import fetched, opened_parquet, pieces
+from gauntlet.jobs.checked_pieces import checked, opened_for
+from gauntlet.jobs.file_traffic import SHARE
+from gauntlet.jobs.inbox import fetched, opened_parquet
 from gauntlet.jobs.mart_port import BatchKind, InputFile
 from gauntlet.jobs.run import Refused
 from gauntlet.jobs.same_rows import Tally, compared
-from gauntlet.jobs.score_pieces import Model, opened_for, scored
-from gauntlet.jobs.scoring import scorer
+from gauntlet.jobs.score_pieces import load_model, scored
 
 if TYPE_CHECKING:
     from gauntlet.jobs.mart_port import Batch
@@ -115,10 +112,9 @@ class Again:
     def _scored(self, batch: Batch, data: BinaryIO, counts: Counter[str]) -> Generator[pa.RecordBatch]:
         """Yield rows with their scores, by the code that scored the file."""
         spec = self._spec(batch)
-        version = require_predictor(self.ports.ledger, batch)
-        model = Model(version.version, scorer(self.ports, version, spec), self.threads)
+        model = load_model(self.ports, require_predictor(self.ports.ledger, batch), spec, self.threads)
         with (
-            opened_for(spec, data, str(batch.kept_uri)) as (parquet, intake),
+            opened_for(spec, data, str(batch.kept_uri), training=False) as (parquet, intake),
             scored(parquet, str(batch.kept_uri), intake, spec, model) as found,
         ):
             for each in found:
@@ -134,11 +130,8 @@ class Again:
 
 def _taken(batch: Batch, data: BinaryIO, share: float, counts: Counter[str]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a training file, by the code that took it in."""
-    spec = Spec.from_json(batch.spec_json)
-    with opened_parquet(data, str(batch.kept_uri)) as parquet:
-        intake = Intake(parquet.schema_arrow, spec, training=True)
-        for part in pieces(parquet, str(batch.kept_uri)):
-            piece = intake.piece(part, counts["read"] + 1)
+    spec, name = Spec.from_json(batch.spec_json), str(batch.kept_uri)
+    with opened_for(spec, data, name, training=True) as (parquet, intake):
+        for part, piece in checked(parquet, name, intake):
             counts.update(read=part.num_rows, rejected=piece.rejected.num_rows)
-            in_ab = in_ab_pool(piece.contents or [], share)
-            yield piece.rows(spec, pa.array(np.where(in_ab, AB, TRAINING)))
+            yield piece.rows(spec, share)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from gauntlet.jobs.inbox import Fetched
-from gauntlet.jobs.score_pieces import Model, Tally, opened_for, scored
-from gauntlet.jobs.scores_file import Origin, scores_file
-from gauntlet.jobs.scoring import ModelPorts, scorer
+from gauntlet.jobs.score_pieces import Scored, load_model
+from gauntlet.jobs.scores_file import Told, write_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyarrow as pa
 
     from gauntlet.domain.spec import Spec
+    from gauntlet.jobs.checked_pieces import Tally
     from gauntlet.jobs.choice import Chosen
+    from gauntlet.jobs.inbox import Fetched
+    from gauntlet.jobs.scoring import ModelPorts
 
 
 class Rows(Protocol):
@@ -34,7 +33,7 @@ class LocalRun:
     spec: Spec
     chosen: Chosen
     threads: int
-    told: Callable[[int, int], None]
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,11 @@ def score_local(run: LocalRun, ports: ModelPorts, found: Fetched, sink: BinaryIO
 
     Raises FileRefused for a file that cannot be scored, Refused when the model fails.
     """
-    name, version, tally = found.file.uri, run.chosen.version, Tally()
-    model = Model(version.version, scorer(ports, version, run.spec), run.threads)
-    with opened_for(run.spec, found.data, name) as (parquet, intake):
-        origin, total = Origin(version, name, found.sha256), parquet.metadata.num_rows
-        with (
-            scores_file(sink, parquet.schema_arrow, run.spec, origin) as file,
-            scored(parquet, name, intake, run.spec, model) as pieces,
-        ):
-            for piece in pieces:
-                file.add(piece)
-                if rejected is not None:
-                    rejected.write_batch(piece.piece.rejected)
-                tally.add(piece)
-                run.told(tally.read, total)
-    tally.require_rows(name)
-    return LocalScores(tally, file.written, run.chosen)
+
+    def write_rejected(piece: Scored) -> None:
+        if rejected is not None:
+            rejected.write_batch(piece.piece.rejected)
+
+    model = load_model(ports, run.chosen.version, run.spec, run.threads)
+    tally, written = write_scores(run.spec, found, model, sink, write_rejected, run.told)
+    return LocalScores(tally, written, run.chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -10,15 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gauntlet.domain.intake_values import rows_at
 from gauntlet.domain.mart import scores_schema
 from gauntlet.domain.output_filter import OutputFilter
+from gauntlet.jobs.ahead import ahead
+from gauntlet.jobs.checked_pieces import Tally, opened_for
+from gauntlet.jobs.score_pieces import DEPTH, scored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from gauntlet.domain.spec import Spec
+    from gauntlet.jobs.inbox import Fetched
     from gauntlet.jobs.ports import Version
-    from gauntlet.jobs.score_pieces import Scored
+    from gauntlet.jobs.score_pieces import Model, Scored
+
+Told = Callable[[int, int], None]
+"""What is told how many rows of how many have been done."""
 
 ROW_ID = "row_id"
 REPEATED = pa.dictionary(pa.int32(), pa.string())
@@ -72,6 +81,37 @@ def scores_file(sink: BinaryIO, given: pa.Schema, spec: Spec, origin: Origin) ->
         yield ScoresFile(writer, output, whole, origin)
 
 
+def write_scores(
+    spec: Spec, found: Fetched, model: Model, sink: BinaryIO, take: Callable[[Scored], None], told: Told
+) -> tuple[Tally, int]:
+    """Write the scores of a file into `sink`, and give `take` each piece; returns what was read, and the rows written.
+
+    Raises FileRefused for a file that cannot be scored, Refused when the model fails.
+    """
+    name, tally = found.file.uri, Tally()
+    origin = Origin(model.version, name, found.sha256)
+    with opened_for(spec, found.data, name, training=False) as (parquet, intake):
+        total = parquet.metadata.num_rows
+        with (
+            scores_file(sink, parquet.schema_arrow, spec, origin) as file,
+            scored(parquet, name, intake, spec, model) as pieces,
+            ahead(_written(pieces, file), DEPTH) as written,
+        ):
+            for piece in written:
+                take(piece)
+                tally.add(piece.batch, piece.piece)
+                told(tally.read, total)
+    tally.require_rows(name)
+    return tally, file.written
+
+
+def _written(pieces: Iterator[Scored], file: ScoresFile) -> Generator[Scored]:
+    """Pass pieces on once they are in the file of scores."""
+    for piece in pieces:
+        file.add(piece)
+        yield piece
+
+
 def _schema(given: pa.Schema, spec: Spec, origin: Origin) -> pa.Schema:
     """Return the schema before columns are chosen; a row id that the file has is told with the scores."""
     columns = [field for field in given if field.name != ROW_ID]
@@ -88,7 +128,7 @@ def _whole_rows(scored: Scored, origin: Origin, schema: pa.Schema) -> pa.RecordB
     batch, piece, rows = scored.batch, scored.piece, scored.scores.num_rows
     given = batch.select([name for name in batch.schema.names if name != ROW_ID])
     if rows < batch.num_rows:
-        given = given.take(pa.array(piece.positions))
+        given = rows_at(given, piece.positions)
     behind = [_repeated(value, rows) for value in origin.columns.values()]
     arrays = [*given.columns, pa.array(piece.row_ids), *scored.scores.columns, *behind]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

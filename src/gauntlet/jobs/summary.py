@@ -54,8 +54,12 @@ def _news(prepared: Mapping[str, Any]) -> str:
     files, rows = prepared["new_files"], prepared["new_rows"]
     if not files:
         return "nothing new"
-    shown = f"{files:,} new {'file' if files == 1 else 'files'}"
-    return f"{shown}, {rows:,} new {'row' if rows == 1 else 'rows'}" if rows else f"{shown} without a new training row"
+    shown = _counted(files, "new file")
+    return f"{shown}, {_counted(rows, 'new row')}" if rows else f"{shown} without a new training row"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _files(prepared: Mapping[str, Any]) -> str:
@@ -66,7 +70,7 @@ def _files(prepared: Mapping[str, Any]) -> str:
     if prepared["refused"]:
         said += f" Refused {_refused(prepared['refused'])}."
     if prepared["unusable"]:
-        said += f" Not used, since they lack columns that the spec has now: {prepared['unusable']:,} files."
+        said += f" Not used, since they lack columns that the spec has now: {_counted(prepared['unusable'], 'file')}."
     return said
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from gauntlet.domain.intake import Intake
+from gauntlet.domain.mart import AB
 from gauntlet.domain.spec import Spec
 from gauntlet.jobs.audit_port import AuditError, AuditPorts, Check, kept_file, require_batch, require_predictor
-from gauntlet.jobs.file_traffic import AB
 from gauntlet.jobs.frames import row_ids
 from gauntlet.jobs.inbox import fetched, opened_parquet
 from gauntlet.jobs.mart_port import BatchKind

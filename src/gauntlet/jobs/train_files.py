@@ -10,9 +10,9 @@ from gauntlet.jobs.file_traffic import FileTraffic, ReadyFile, ready_files, usab
 from gauntlet.jobs.flow import Outcome, Step
 from gauntlet.jobs.inbox import inbox, named
 from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, InputFile, Mart
+from gauntlet.jobs.predictor import predictor
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Refused, Results, Run, StepFunction, StepResult
-from gauntlet.jobs.score_files import predictor
 from gauntlet.jobs.snapshot import require_same_spec
 from gauntlet.jobs.take_in import Taker
 from gauntlet.jobs.upkeep import Files
@@ -41,7 +41,9 @@ TrainStep = Callable[[TrainRun, TrainPorts, Results], StepResult]
 
 
 def prepare_data(run: TrainRun, ports: TrainPorts, _: Results) -> StepResult:
-    """Take in the files that are new and say what there is to train on; Refused when every new file was refused.
+    """Take in the files that are new and say what there is to train on.
+
+    Refused when every new file was refused, unless older ones wait to be trained on and no file was named.
 
     The result names every batch that the run trains on, oldest data first: later steps read these and no others.
     """
@@ -54,12 +56,14 @@ def prepare_data(run: TrainRun, ports: TrainPorts, _: Results) -> StepResult:
     everything = [*reversed(mart.batches(spec.name, BatchKind.TRAIN, None))]
     own = [batch for batch in everything if batch.run_key == run.key]  # also those of a try that was killed
     taken, refused = ([each for each in own if each.status is status] for status in BatchStatus)
-    if refused and not taken and len(refused) >= len(wanted):
-        raise Refused("\n".join(["every new file was refused:", *(f"  {each.reason}" for each in refused)]))
     done = sorted(
         (each for each in everything if each.status is BatchStatus.DONE), key=lambda each: (each.data_time, each.id)
     )
-    return StepResult(data={**_news(run, ports, done), **_files_of(taken, refused)})
+    news = _news(run, ports, done)
+    other_rows_wait = run.uri is None and news["new_rows"]
+    if refused and not taken and len(refused) >= len(wanted) and not other_rows_wait:
+        raise Refused("\n".join(["every new file was refused:", *(f"  {each.reason}" for each in refused)]))
+    return StepResult(data={**news, **_files_of(taken, refused)})
 
 
 def check_new_data(run: TrainRun, _: TrainPorts, results: Results) -> StepResult:

@@ -90,7 +90,11 @@ def test_rejected_rows_are_counted_by_reason(cursor: Any) -> None:
 
 
 def test_the_reader_of_the_page_may_read_and_nothing_else(cursor: Any) -> None:
-    cursor.execute(next(block for block in CHANGES if "create role" in block))
+    cursor.execute(f"revoke connect on database {DATABASE} from public")  # as the stack does
+    block = next(block for block in CHANGES if "create role" in block)
+    cursor.execute(block.replace("database gauntlet", f"database {DATABASE}"))
+    cursor.execute("select has_database_privilege('mart_reader', current_database(), 'connect')")
+    assert cursor.fetchone() == (True,)
     cursor.execute("set local role gauntlet_app; create table mart.made_later (a int); set local role mart_reader")
     for table in ("batch", "diamonds_input", "diamonds_prediction", "made_later"):
         cursor.execute(f"select count(*) from mart.{table}")  # noqa: S608 - named above
@@ -113,7 +117,7 @@ def test_the_grants_of_another_database_are_enough_each(database: str) -> None:
             connection.autocommit = True
             if "on schema" in line:
                 own.execute("create schema mart")
-            own.execute(line.replace("database gauntlet", f"database {name}").replace("mart_reader", name))
+            own.execute(line.replace("database marts", f"database {name}").replace("mart_writer", name))
         PostgresMart(f"postgresql://{name}:own@{other.partition('@')[2]}").prepare(spec)
 
 

@@ -168,6 +168,33 @@ def test_marts_go_on_where_they_were(server: str, dumps: SqlDumps) -> None:
     assert query(app, "select count(*) from mart.things_prediction") == [(5,)]
 
 
+def test_a_reader_of_the_marts_keeps_nobody_from_a_restore(server: str, dumps: SqlDumps) -> None:
+    app = url_of(server, "gauntlet", "gauntlet_app")
+    spec = make_spec("things")
+    PostgresMart(app).prepare(spec)
+    query(
+        url_of(server, "gauntlet"),
+        """
+        create role mart_reader login;
+        grant connect on database gauntlet to mart_reader;
+        grant usage on schema mart to mart_reader;
+        grant select on all tables in schema mart to mart_reader;
+        alter default privileges for role gauntlet_app in schema mart grant select on tables to mart_reader;
+        create table mart.of_others (id bigint generated always as identity, number serial)
+        """,
+    )
+    packed = dumped(dumps)
+    make_empty(server)
+    query(server, "drop role mart_reader")
+    standby = standby_on(server)
+    load_all(standby, dumps, packed)
+    standby.swap("one")
+    standby.clean()
+    load(PostgresMart(app), new_batch(spec, BatchKind.PREDICT, "a", version=1), 2)
+    owners = query(app, "select distinct tableowner from pg_tables where schemaname = 'mart'")
+    assert owners == [("gauntlet_app",)]
+
+
 def test_rows_follow_the_objects_to_another_store(server: str, dumps: SqlDumps) -> None:
     fill(server)
     packed = dumped(dumps)

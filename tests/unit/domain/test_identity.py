@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gauntlet.domain import identity
@@ -70,6 +70,7 @@ def test_a_pool_depends_on_content_alone(houses: Spec) -> None:
 hashes = st.lists(st.integers(0, 5) | st.integers(0, 2**64 - 1), max_size=60)
 
 
+@settings(deadline=None)
 @given(hashes, st.lists(st.integers(0, 60), max_size=4), st.sampled_from([6, 8, 53]))
 def test_ids_to_predict_are_unique_and_do_not_depend_on_the_pieces(
     values: list[int], cuts: list[int], bits: int
@@ -112,6 +113,7 @@ def test_a_hash_does_not_depend_on_the_order_of_columns_or_categories(houses: Sp
     assert len(set(first)) == 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=30) | st.sampled_from(["", "a", "a\0", "\0", "12345678", "123456789", "12345678x"])))
 def test_texts_have_one_hash_each(texts: list[str]) -> None:
     found = text_hashes(pa.array(texts, type=pa.large_string())).tolist()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bad_parquet import BAD_FILES, BadFile, spec_text
 
@@ -281,6 +281,7 @@ def columns_of(rows: list[tuple[Any, ...]]) -> dict[str, pa.Array]:
     return {name: pa.array([row[at] for row in rows], kind) for at, (name, kind) in enumerate(kinds.items())}
 
 
+@settings(deadline=None)
 @given(rows=st.lists(house, max_size=25), cuts=st.lists(st.integers(0, 25), max_size=4), keyed=st.booleans())
 def test_pieces_give_what_the_whole_gives(rows: list[tuple[Any, ...]], cuts: list[int], keyed: bool) -> None:
     spec = Spec.parse("houses", KEYED if keyed else HOUSES)
@@ -297,6 +298,7 @@ def test_pieces_give_what_the_whole_gives(rows: list[tuple[Any, ...]], cuts: lis
     assert whole.rejected.num_rows + len(whole.frame) == len(rows)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(house, min_size=1, max_size=10), order=st.permutations(["area", "town", "id"]))
 def test_the_order_of_columns_does_not_matter(rows: list[tuple[Any, ...]], order: list[str]) -> None:
     spec, columns = Spec.parse("houses", KEYED), columns_of(rows)

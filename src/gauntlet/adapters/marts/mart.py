@@ -101,7 +101,7 @@ class PostgresMart(MartTables):
         """Look whether the tables, as far as they are there, can be brought up to a spec; raises MartError."""
         require_names(spec)
         shape = shapes.Shape.of(spec)
-        self._database.transact(lambda cursor: chain.is_newest(cursor) and shapes.require_followed(cursor, shape))
+        self.look(lambda cursor: chain.is_newest(cursor) and shapes.require_followed(cursor, shape))
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold an advisory lock until the block or the process ends."""

@@ -9,7 +9,6 @@ from psycopg2 import sql
 from gauntlet.adapters.ledger_rows import fetch
 from gauntlet.adapters.marts.records import COLUMNS, to_batch
 from gauntlet.adapters.marts.tables import MartTables
-from gauntlet.adapters.postgres import Database
 from gauntlet.domain.mart import INPUT, OUTPUT, table
 from gauntlet.jobs.prune import Named
 from gauntlet.jobs.retention import OldBatch
@@ -77,11 +76,8 @@ class PostgresShelf(MartTables):
         return self.transact(work)
 
 
-class MartNames:
-    """The objects that batches name, for pruning; no marts name none."""
-
-    def __init__(self, url: str, patience: float = 5.0) -> None:
-        self._database = Database(url, patience)
+class MartNames(MartTables):
+    """The objects that batches name, for pruning; no marts name none, and none are made."""
 
     def named(self) -> Named:
         """Return the names of the objects."""
@@ -94,4 +90,4 @@ class MartNames:
             objects = frozenset(uri.rpartition("/")[2] for (uri,) in cursor.fetchall())
             return Named(objects, frozenset(), frozenset())
 
-        return self._database.transact(work)
+        return self.look(work)

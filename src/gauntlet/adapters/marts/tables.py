@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DRIVER = re.compile(r"^postgres(ql)?(\+\w+)?://")
-OPTIONS = {"connect_timeout": 5, "application_name": "gauntlet", "options": "-c timezone=UTC -c jit=off"}
+OPTIONS = {
+    "connect_timeout": 5, "keepalives_idle": 30, "application_name": "gauntlet",
+    "options": "-c timezone=UTC -c jit=off",
+}  # fmt: skip
 
 
 class MartTables:
@@ -40,16 +43,19 @@ class MartTables:
                 "characters of the password that have a meaning in a URL by their codes: %40 for @, %2F for /."
             ) from None
         self._database = Database(self._url, patience)
-        self._patience = patience
         self._is_ready = False
 
     def transact(self, work: Callable[[Cursor], T]) -> T:
         """Return what `work` returns, run in one transaction; the marts' own tables are made where they are not."""
+        if not self._is_ready:
+            if not self.look(chain.is_newest):
+                chain.bring_up(self._url)
+            self._is_ready = True
+        return self.look(work)
+
+    def look(self, work: Callable[[Cursor], T]) -> T:
+        """Return what `work` returns, run in one transaction on the database as it is: no tables are made."""
         try:
-            if not self._is_ready:
-                if not self._database.transact(chain.is_newest):
-                    chain.bring_up(self._url)
-                self._is_ready = True
             return self._database.transact(work)
         except psycopg2.errors.InsufficientPrivilege as error:
             raise chain.may_not(self._where, error) from error

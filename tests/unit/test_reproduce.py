@@ -17,7 +17,7 @@ from gauntlet.jobs.audit_port import AuditError
 from gauntlet.jobs.mart_port import Batch, InputFile, NewBatch
 from gauntlet.jobs.ports import StoreError
 from gauntlet.jobs.reproduce import EQUAL, GONE
-from gauntlet.jobs.same_rows import Difference, Tally, compared
+from gauntlet.jobs.same_rows import Difference, RowTally, compared
 
 CLASSES = Spec.parse(
     "shapes",
@@ -38,18 +38,6 @@ colour = ["red", "green", "blue"]
 
 
 @pytest.fixture
-def mart() -> MemoryMart:
-    return MemoryMart()
-
-
-@pytest.fixture
-def checked(tmp_path: Path, mart: MemoryMart) -> Checked:
-    made = Checked(Town(tmp_path, mart=mart), MemoryAudit(mart))
-    made.train("2026-11-01/first.parquet", 600, 1)
-    return made
-
-
-@pytest.fixture
 def batch(checked: Checked) -> Batch:
     return checked.score("today.parquet", to_predict(300, 5))
 
@@ -57,7 +45,7 @@ def batch(checked: Checked) -> Batch:
 def test_a_scored_batch_is_equal(checked: Checked, batch: Batch) -> None:
     found = checked.reproduce(batch)
     assert found.equal
-    assert found.tally == Tally(compared=270)
+    assert found.tally == RowTally(compared=270)
     assert (found.read, found.rejected, found.output) == (300, 30, EQUAL)
 
 
@@ -108,7 +96,7 @@ def test_rows_that_are_missing_or_too_many_are_counted(checked: Checked, batch: 
         assert whole is not None
         rows[:] = [whole.slice(0, 100), whole.slice(103)]
     found = checked.reproduce(batch)
-    assert found.tally == Tally(compared=267, only_again=3)
+    assert found.tally == RowTally(compared=267, only_again=3)
     assert not found.equal
 
 
@@ -158,18 +146,18 @@ def test_streams_are_compared_however_they_are_cut() -> None:
     rows = numbered(range(1, 1001))
     for cuts in ((1000,), (1, 999), (300, 300, 400), (7,) * 142 + (6,)):
         *_, tally = compared(cut(rows, cuts), cut(rows, (250,) * 4))
-        assert tally == Tally(compared=1000)
+        assert tally == RowTally(compared=1000)
 
 
 def test_rows_on_one_side_only_are_found_wherever_they_are() -> None:
     there = numbered([2, 3, 5, 8, 9, 12])
     again = numbered([1, 2, 3, 4, 8, 9])
     *_, tally = compared(cut(there, (2, 2, 2)), cut(again, (3, 3)))
-    assert tally == Tally(compared=4, only_mart=2, only_again=2)
+    assert tally == RowTally(compared=4, only_mart=2, only_again=2)
     *_, tally = compared(iter([]), cut(again, (3, 3)))
-    assert tally == Tally(only_again=6)
+    assert tally == RowTally(only_again=6)
     *_, tally = compared(cut(there, (6,)), iter([]))
-    assert tally == Tally(only_mart=6)
+    assert tally == RowTally(only_mart=6)
 
 
 def test_missing_values_are_equal_to_each_other_only_and_zeros_have_a_sign() -> None:

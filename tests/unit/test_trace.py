@@ -8,10 +8,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from tests.memory_audit import MemoryAudit
 from tests.memory_mart import MemoryMart
 from tests.repeating import Checked, to_predict
-from tests.training_files import Town
 
 from gauntlet.jobs.audit_port import AuditError
 from gauntlet.jobs.mart_port import Batch
@@ -24,18 +22,6 @@ ALL = [
     "the model's file has the SHA-256 kept at registration",
     "the training snapshot has its SHA-256",
 ]
-
-
-@pytest.fixture
-def mart() -> MemoryMart:
-    return MemoryMart()
-
-
-@pytest.fixture
-def checked(tmp_path: Path, mart: MemoryMart) -> Checked:
-    made = Checked(Town(tmp_path, mart=mart), MemoryAudit(mart))
-    made.train("2026-11-01/first.parquet", 600, 1)
-    return made
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tests.memory_audit import MemoryAudit
 from tests.memory_mart import MemoryMart, Pieces
 from tests.repeating import Checked, to_predict
-from tests.training_files import Town
 
 from gauntlet.jobs.audit_port import AuditError
 from gauntlet.jobs.mart_port import Batch
@@ -25,18 +23,6 @@ MODELS = "every model's file has the SHA-256 kept at registration"
 INPUTS = "every input is kept, with its SHA-256"
 OUTPUTS = "every file that was written has its SHA-256 and its rows"
 UNNAMED = "every scores file is named by a batch"
-
-
-@pytest.fixture
-def mart() -> MemoryMart:
-    return MemoryMart()
-
-
-@pytest.fixture
-def checked(tmp_path: Path, mart: MemoryMart) -> Checked:
-    made = Checked(Town(tmp_path, mart=mart), MemoryAudit(mart))
-    made.train("2026-11-01/first.parquet", 600, 1)
-    return made
 
 
 @pytest.fixture

@@ -50,6 +50,22 @@ class Outcome(StrEnum):
 
 Flow = Mapping[Step, Mapping[Outcome, Step]]
 
+
+def _gate(then: Step) -> Flow:
+    """What every challenger goes through, whoever trained it; `then` follows the verdict."""
+    return {
+        Step.SET_STAGING_MODEL: {Outcome.DONE: Step.AB_TEST},
+        Step.AB_TEST: {Outcome.DONE: Step.NEEDS_APPROVAL},
+        Step.NEEDS_APPROVAL: {
+            Outcome.APPROVAL: Step.APPROVE_PROMOTION,
+            Outcome.NO_APPROVAL: Step.MODEL_TO_PROD,
+        },
+        Step.APPROVE_PROMOTION: {Outcome.DONE: Step.MODEL_TO_PROD},
+        Step.MODEL_TO_PROD: {Outcome.PROMOTED: Step.SET_NEW_PROD_MODEL, Outcome.NOT_PROMOTED: then},
+        Step.SET_NEW_PROD_MODEL: {Outcome.DONE: then},
+    }
+
+
 FLOW: Flow = {
     Step.TAKE_SNAPSHOT: {Outcome.DONE: Step.CHECK_PRODUCTION_VERSION},
     Step.CHECK_PRODUCTION_VERSION: {Outcome.DONE: Step.TRAIN_COMPARE},
@@ -66,15 +82,7 @@ FLOW: Flow = {
         Outcome.NO_DRIFT: Step.SUMMARY,
     },
     Step.TRAIN_NEW_MODEL: {Outcome.DONE: Step.SET_STAGING_MODEL},
-    Step.SET_STAGING_MODEL: {Outcome.DONE: Step.AB_TEST},
-    Step.AB_TEST: {Outcome.DONE: Step.NEEDS_APPROVAL},
-    Step.NEEDS_APPROVAL: {
-        Outcome.APPROVAL: Step.APPROVE_PROMOTION,
-        Outcome.NO_APPROVAL: Step.MODEL_TO_PROD,
-    },
-    Step.APPROVE_PROMOTION: {Outcome.DONE: Step.MODEL_TO_PROD},
-    Step.MODEL_TO_PROD: {Outcome.PROMOTED: Step.SET_NEW_PROD_MODEL, Outcome.NOT_PROMOTED: Step.SUMMARY},
-    Step.SET_NEW_PROD_MODEL: {Outcome.DONE: Step.SUMMARY},
+    **_gate(then=Step.SUMMARY),
     Step.SUMMARY: {},
 }
 """main_pipeline: rows from the router; a challenger where they have drifted."""
@@ -95,15 +103,7 @@ TRAIN_FLOW: Flow = {
     Step.TRAIN_INITIAL_MODEL: {Outcome.DONE: Step.SET_INITIAL_MODEL},
     Step.SET_INITIAL_MODEL: {Outcome.DONE: Step.RECORD_TRAINING},
     Step.TRAIN_NEW_MODEL: {Outcome.DONE: Step.SET_STAGING_MODEL},
-    Step.SET_STAGING_MODEL: {Outcome.DONE: Step.AB_TEST},
-    Step.AB_TEST: {Outcome.DONE: Step.NEEDS_APPROVAL},
-    Step.NEEDS_APPROVAL: {
-        Outcome.APPROVAL: Step.APPROVE_PROMOTION,
-        Outcome.NO_APPROVAL: Step.MODEL_TO_PROD,
-    },
-    Step.APPROVE_PROMOTION: {Outcome.DONE: Step.MODEL_TO_PROD},
-    Step.MODEL_TO_PROD: {Outcome.PROMOTED: Step.SET_NEW_PROD_MODEL, Outcome.NOT_PROMOTED: Step.RECORD_TRAINING},
-    Step.SET_NEW_PROD_MODEL: {Outcome.DONE: Step.RECORD_TRAINING},
+    **_gate(then=Step.RECORD_TRAINING),
     Step.RECORD_TRAINING: {Outcome.DONE: Step.SUMMARY},
     Step.SUMMARY: {},
 }

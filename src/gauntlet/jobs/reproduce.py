@@ -18,7 +18,7 @@ from gauntlet.jobs.file_traffic import SHARE
 from gauntlet.jobs.inbox import fetched, opened_parquet
 from gauntlet.jobs.mart_port import BatchKind, InputFile
 from gauntlet.jobs.run import Refused
-from gauntlet.jobs.same_rows import Tally, compared
+from gauntlet.jobs.same_rows import RowTally, compared
 from gauntlet.jobs.score_pieces import load_model, scored
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Reproduced:
     batch: Batch
     read: int
     rejected: int
-    tally: Tally
+    tally: RowTally
     output: str
 
     @property
@@ -69,7 +69,7 @@ class Again:
         self.doing(f"fetching {batch.output_uri}")
         output, share = self._output(batch)
         self.doing(f"fetching {batch.kept_uri}")
-        counts, tally = Counter[str](), Tally()
+        counts, tally = Counter[str](), RowTally()
         with self._input(batch) as data, closing(self._made(batch, data, share, counts)) as made:
             for tally in compared(self.ports.mart.rows(batch), made):
                 self.doing(f"{tally.compared:,} of {batch.accepted:,} rows compared")

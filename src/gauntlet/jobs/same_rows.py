@@ -31,7 +31,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Tally:
+class RowTally:
     """How two streams of rows compare; `largest` is the largest absolute difference of two numbers.
 
     `differing` are rows on both sides with another value in any column; `first` the first values that differ.
@@ -50,12 +50,12 @@ class Tally:
         return not (self.differing or self.only_mart or self.only_again)
 
 
-def compared(mart: Iterator[pa.RecordBatch], again: Iterator[pa.RecordBatch]) -> Iterator[Tally]:
+def compared(mart: Iterator[pa.RecordBatch], again: Iterator[pa.RecordBatch]) -> Iterator[RowTally]:
     """Yield the tally after each piece of `again`, and once more after the last row of `mart`.
 
     Both must be in the order of their row numbers; the columns of `again` are compared. Memory holds a piece of each.
     """
-    tally, ahead = Tally(), _Ahead(mart)
+    tally, ahead = RowTally(), _Ahead(mart)
     for piece in again:
         if not len(piece):
             continue
@@ -94,7 +94,7 @@ class _Ahead:
         return next(self._pieces, None) if piece is None else piece
 
 
-def _added(tally: Tally, mart: pa.Table, again: pa.RecordBatch) -> Tally:
+def _added(tally: RowTally, mart: pa.Table, again: pa.RecordBatch) -> RowTally:
     made = pa.Table.from_batches([again])
     numbers, others = mart[ROW_NUMBER].to_numpy(), made[ROW_NUMBER].to_numpy()
     if not np.array_equal(numbers, others):

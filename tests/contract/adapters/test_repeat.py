@@ -19,7 +19,7 @@ from gauntlet.domain.spec import Spec
 from gauntlet.jobs.audit_port import AuditError
 from gauntlet.jobs.mart_port import Batch
 from gauntlet.jobs.ports import Names
-from gauntlet.jobs.same_rows import Tally
+from gauntlet.jobs.same_rows import RowTally
 
 TEXT = """
 title = "Price of a toy"
@@ -73,9 +73,9 @@ def tables(app_url: str) -> Iterator[Any]:
 
 
 def test_batches_are_equal_and_nothing_is_wrong(checked: Checked, batch: Batch) -> None:
-    assert checked.reproduce(batch).tally == Tally(compared=270)
+    assert checked.reproduce(batch).tally == RowTally(compared=270)
     [first] = checked.town.batches()
-    assert checked.reproduce(first).tally == Tally(compared=600)
+    assert checked.reproduce(first).tally == RowTally(compared=600)
     assert checked.reproduce(batch).equal
     assert checked.reproduce(first).equal
     assert checked.faults(batch.spec) == {}

@@ -14,6 +14,7 @@ from gauntlet.domain.errors import Final
 URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+DATABASE_ADDRESS = re.compile(r"postgres(ql)?(\+\w+)?://(?P<place>[^/]*)")
 WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 
 
@@ -29,7 +30,16 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _database_address(url: SecretStr) -> SecretStr:
+    """Refuse what a client could take apart in another way than it was meant, and show a part of the password."""
+    found = DATABASE_ADDRESS.match(url.get_secret_value())
+    if not found or found["place"].count("@") > 1:
+        raise ValueError("must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE, an @ of the password written as %40")
+    return url
+
+
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 DatabasePassword = Annotated[SecretStr, AfterValidator(_fits_an_address)]
 
 
@@ -118,8 +128,8 @@ class Settings(BaseModel):
     airflow_admin_user: str = Field("admin", description="Airflow user of the command line")
     airflow_admin_password: SecretStr | None = Field(None, description="its password")
     mlflow_tracking_uri: str | None = Field(None, description="address of MLflow")
-    gauntlet_database_url: SecretStr | None = Field(None, description="the ledger's database, role gauntlet_app")
-    mart_database_url: SecretStr | None = Field(
+    gauntlet_database_url: DatabaseAddress | None = Field(None, description="the ledger's database, role gauntlet_app")
+    mart_database_url: DatabaseAddress | None = Field(
         None, description="the marts' database, where it is not GAUNTLET_DATABASE_URL"
     )
     object_store: str | None = Field(None, description="where snapshots lie: file:///FOLDER or s3://BUCKET/PREFIX")

@@ -207,3 +207,13 @@ def test_times_have_a_zone(files: LocalStore) -> None:
     (listed,) = inbox(files, "s", BatchKind.TRAIN)
     assert isinstance(listed, InputFile)
     assert listed.time.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "uri", ["file://[bad", "file://{}/one.parquet%00", "file://{}/one.parquet?x=1", "file://{}/one.parquet#f"]
+)
+def test_a_uri_that_is_none_is_refused(tmp_path: Path, uri: str) -> None:
+    store = LocalStore(tmp_path)
+    store.write("one.parquet", io.BytesIO(b"x"))
+    with pytest.raises(Refused, match="must lie in the object store"):
+        named(store, uri.format(tmp_path))

@@ -57,3 +57,13 @@ def test_every_default_reads_back_as_it_is_written() -> None:
     shown = {name.upper(): str(value) for name, value in Settings.from_env({}) if value is not None}
     again = {name.upper(): str(value) for name, value in Settings.from_env(shown) if value is not None}
     assert again == shown  # a stack compares what it was started with as text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["host=127.0.0.1 password=hush", "mysql://me:hush@127.0.0.1/marts", "postgresql://me:a@hush@127.0.0.1/marts"],
+)
+def test_an_address_that_a_client_may_take_apart_otherwise_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="must be postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE") as error:
+        Settings.from_env({"MART_DATABASE_URL": url})
+    assert "hush" not in str(error.value)

@@ -110,8 +110,11 @@ class LocalStore:
         return path
 
     def _path(self, uri: str) -> Path:
-        parts = urlsplit(uri)
-        path = Path(unquote(parts.path)).resolve()
+        try:
+            parts = urlsplit(uri)
+            path = Path(unquote(parts.path)).resolve()
+        except ValueError:  # no URI at all, or a name that no file can have
+            raise outside(uri, self._root.as_uri()) from None
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_relative_to(self._root):
             raise outside(uri, self._root.as_uri())
         return path

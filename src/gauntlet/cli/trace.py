@@ -1,6 +1,7 @@
 """gauntlet trace, reproduce and verify: whether results can be repeated."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,16 @@ def _reproduced_lines(found: "Reproduced") -> Iterator[str]:
     yield click.style("equal", fg="green", bold=True) if found.equal else click.style("NOT EQUAL", fg="red", bold=True)
 
 
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """The tally with text for numbers that JSON has no word for."""
+    first = [{name: _number(value) for name, value in one.items()} for one in values["first"]]
+    return {**values, "largest": _number(values["largest"]), "first": first}
+
+
+def _number(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _plain_reproduced(found: "Reproduced") -> dict[str, Any]:
     return {
         "batch": found.batch.id,
@@ -179,7 +190,7 @@ def _plain_reproduced(found: "Reproduced") -> dict[str, Any]:
         "uri": found.batch.uri,
         "version": found.batch.version,
         "equal": found.equal,
-        **asdict(found.tally),
+        **_finite(asdict(found.tally)),
         "read": [found.batch.read, found.read],
         "rejected": [found.batch.rejected, found.rejected],
         "output": found.output,

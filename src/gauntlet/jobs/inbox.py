@@ -210,15 +210,21 @@ def uri_of(root: str, key: str) -> str:
 
 
 def _key(root: str, uri: str) -> str | None:
-    """Return the key of a URI in the store at `root`; None when it lies outside."""
+    """Return the key of a URI in the store at `root`; None when it lies outside, or is no URI."""
     if root.startswith("file:"):
-        parts = urlsplit(uri)
-        if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-            return None
-        path, folder = Path(unquote(parts.path)).resolve(), Path(unquote(urlsplit(root).path))
-        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else None
+        with suppress(ValueError):
+            return _path_key(root, uri)
+        return None
     key = uri.removeprefix(f"{root}/")
     return key if key not in (uri, "") and ".." not in PurePosixPath(key).parts else None
+
+
+def _path_key(root: str, uri: str) -> str | None:
+    parts = urlsplit(uri)
+    if (parts.scheme, parts.query, parts.fragment) != ("file", "", "") or parts.netloc not in ("", "localhost"):
+        return None
+    path, folder = Path(unquote(parts.path)).resolve(), Path(unquote(urlsplit(root).path))
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else None
 
 
 def _is_input(key: str, folder: str) -> bool:

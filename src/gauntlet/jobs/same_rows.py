@@ -75,6 +75,8 @@ class _Ahead:
 
     def upto(self, number: int, schema: pa.Schema) -> pa.Table:
         """Return the next rows whose number is at most `number`, with the columns of a schema."""
+        # the marts may have lost what must be there
+        schema = pa.schema([field.with_nullable(True) for field in schema])
         taken: list[pa.RecordBatch] = []
         while (piece := self._next()) is not None:
             count = int(np.searchsorted(piece[ROW_NUMBER].to_numpy(), number, side="right"))

@@ -90,6 +90,11 @@ def _row(ports: AuditPorts, batch: Batch, name: RowName) -> Mapping[str, Any]:
             f"a row must have been accepted to be traced; row {name.row_number} of batch {batch.id} was rejected: "
             f"{reasons}. It stands in mart.rejected_row, and nothing was made of it."
         )
+    if name.row_number <= batch.read:
+        raise AuditError(
+            f"a row that was read must be in the marts; row {name.row_number} of batch {batch.id} is neither among the "
+            "accepted nor among the rejected. Somebody has deleted it: gauntlet verify tells what else is missing."
+        )
     raise AuditError(
         f"a row must be in its batch; batch {batch.id} has the rows 1 to {batch.read}, and none at {name.row_number}. "
         "Correct the number."

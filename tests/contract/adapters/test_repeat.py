@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import psycopg2
 import pytest
+from psycopg2 import sql
 from tests.repeating import Checked, to_predict
 from tests.training_files import Town, items
 
@@ -187,3 +188,15 @@ def test_files_are_compared_with_the_marts(checked: Checked, batch: Batch) -> No
             f"{checked.town.store.root}/data/{batch.spec}/scores/v1/other.parquet",
         ),
     }
+
+
+def test_a_score_without_its_row_is_told(tables: Any, checked: Checked, batch: Batch) -> None:
+    inputs, output = (sql.Identifier("mart", f"{batch.spec}_{suffix}") for suffix in ("input", "output"))
+    again = "insert into {0} select batch_id, row_number + 1000, row_id, prediction from {0} where row_number = 7"
+    tables.execute(sql.SQL(again).format(output))
+    found = checked.reproduce(batch)
+    assert (found.equal, found.tally.only_mart, found.tally.differing) == (False, 1, 0)
+    tables.execute(sql.SQL("delete from {} where batch_id = %s and row_number = 7").format(inputs), (batch.id,))
+    assert checked.reproduce(batch).tally.differing == 1
+    with pytest.raises(AuditError, match="is neither among the accepted nor among the rejected"):
+        checked.trace(batch, row_number=7)

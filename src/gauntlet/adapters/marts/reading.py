@@ -15,14 +15,25 @@ if TYPE_CHECKING:
 
 
 def rows_query(batch: Batch) -> str:
-    """Return the query of a batch's rows, in the columns of the spec it was read by; COPY takes no parameters."""
+    """Return the query of a batch's rows, in the columns of the spec it was read by; COPY takes no parameters.
+
+    A score whose input row is gone is among them, with nothing but its number and id.
+    """
     spec = Spec.from_json(batch.spec_json)
-    listed = _listed("input", rows_schema(spec).names)
-    query = f"from mart.{_quoted(table(batch.spec, INPUT))} as input"
-    if batch.kind is BatchKind.PREDICT:
-        listed += ", " + _listed("output", scores_schema(spec).names)
-        query += f" join mart.{_quoted(table(batch.spec, OUTPUT))} as output using (batch_id, row_number)"
-    return f"select {listed} {query} where input.batch_id = {int(batch.id)} order by input.batch_id, input.row_number"
+    number, row_id, *rest = rows_schema(spec).names
+    inputs = f"mart.{_quoted(table(batch.spec, INPUT))} as input"
+    if batch.kind is BatchKind.TRAIN:
+        return _rows(batch, "input", _listed("input", [number, row_id, *rest]), inputs)
+    own = f"output.{number}, coalesce(input.{row_id}, output.{row_id}) as {row_id}"
+    listed = f"{own}, {_listed('input', rest)}, {_listed('output', scores_schema(spec).names)}"
+    outputs = f"mart.{_quoted(table(batch.spec, OUTPUT))} as output"
+    both = f"{outputs} left join {inputs} using (batch_id, row_number)"
+    return _rows(batch, "output", listed, both)
+
+
+def _rows(batch: Batch, relation: str, listed: str, tables: str) -> str:
+    of = f"{relation}.batch_id"
+    return f"select {listed} from {tables} where {of} = {int(batch.id)} order by {of}, {relation}.row_number"  # noqa: S608 - quoted
 
 
 def _listed(relation: str, names: Iterable[str]) -> str:

@@ -101,7 +101,7 @@ class MemoryMart:
         self.others.append((batch.id, file.uri, file.mark))
 
     def announce(self, spec: str, kind: BatchKind, files: Sequence[InputFile], now: datetime) -> Sequence[InputFile]:
-        past = now - timedelta(hours=1)
+        past = now - timedelta(minutes=10)
         with self._inside:
             new = [one for one in files if self.arrivals.get((spec, kind, one.uri, one.mark), past) <= past]
             self.arrivals |= {(spec, kind, one.uri, one.mark): now for one in new}

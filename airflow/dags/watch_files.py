@@ -1,7 +1,7 @@
 """Looks each minute whether files have arrived, for all specs, and starts the DAGs that read them.
 
 A new file is said by an event of its folder's Asset; where nothing is new, nothing is said. A file that still waits
-after an hour is said again. The work is in `gauntlet.jobs`.
+after ten minutes is said again. The work is in `gauntlet.jobs`.
 """
 
 from airflow.sdk import DAG, Asset, AssetAlias, task

@@ -1,6 +1,7 @@
 """Files on the real stack: one trains the first model, others are scored, once each, and nobody loses one.
 
-The tests follow each other: what one leaves behind the next one starts from.
+The tests follow each other: what one leaves behind the next one starts from. The first one needs a stack on which
+nobody has trained the spec, so that the examples, which do, come after this file by their name.
 """
 
 import io

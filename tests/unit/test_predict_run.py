@@ -90,13 +90,13 @@ def test_the_summary_fails_where_nothing_could_be_looked_up(chosen: dict[str, An
         summary_line(chosen, None, [], 0)
 
 
-def test_a_file_is_told_of_once_and_again_after_an_hour_in_which_nobody_took_it_in(tmp_path: Path) -> None:
+def test_a_file_is_told_of_once_and_again_after_ten_minutes_in_which_nobody_took_it_in(tmp_path: Path) -> None:
     town = Town(tmp_path)
     assert arrived(town.store, town.mart, SPEC, BatchKind.TRAIN, NOON) == ()
     uri = town.put("a.parquet", items(500, 1))
     told_of = [
         [one.uri for one in arrived(town.store, town.mart, SPEC, BatchKind.TRAIN, NOON + timedelta(minutes=minutes))]
-        for minutes in (0, 1, 59, 60, 61)
+        for minutes in (0, 1, 9, 10, 11)
     ]
     assert told_of == [[uri], [], [], [uri], []]
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from joblib import Parallel
 from tests.contract.adapters.marts import make_spec
 from tests.contract.adapters.records import make_case
 from tests.memory_mart import MemoryMart
@@ -27,6 +28,7 @@ from gauntlet.jobs import inbox
 from gauntlet.jobs.ahead import ahead
 from gauntlet.jobs.predictor import predictor
 from gauntlet.jobs.run import Refused
+from gauntlet.jobs.score_files import score_file
 from gauntlet.settings import Settings
 
 
@@ -63,6 +65,23 @@ def test_the_scores_written_again_are_the_same_bytes(scoring: Scoring) -> None:
     second = scoring.score("x", key="another run", ports=replace(scoring.ports, mart=MemoryMart()))
     assert second.run_key == "another run"
     assert (second.output_uri, second.output_sha256) == (first.output_uri, first.output_sha256)
+
+
+class Threads:
+    """A model that says how many threads joblib would give it."""
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        return np.full(len(frame), float(Parallel().n_jobs))
+
+
+def test_a_forest_adds_up_in_one_order_whatever_threads_there_are(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gauntlet.domain.training.load_model", lambda _data, _trusted: Threads())
+    scoring.put("x", things(250))
+    uri = f"{scoring.files.root}/data/things/predict/x.parquet"
+    batch = score_file(scoring.run(threads=4), scoring.ports, inbox.named(scoring.files, uri), scoring.chosen())
+    assert set(scoring.rows(batch)["prediction"]) == {1.0}
 
 
 @pytest.mark.parametrize("raises", [False, True])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def arrived(files: Files, mart: Mart, spec: Spec, kind: BatchKind, now: datetime) -> Sequence[InputFile]:
     """Return the files of a folder that were never taken in and are to be told of now, oldest first.
 
-    A file is told of once, and again after an hour in which nobody took it in: its DAG may have been paused.
+    A file is told of once, and again after ten minutes in which nobody took it in: its DAG may have been paused.
     """
     listed = inbox(files, spec.name, kind)
     if not listed:

@@ -162,7 +162,7 @@ class Mart(Protocol):
         ...
 
     def announce(self, spec: str, kind: BatchKind, files: Sequence[InputFile], now: datetime) -> Sequence[InputFile]:
-        """Those of the files that nobody has announced, or more than an hour ago; they count as announced now."""
+        """Those of the files that nobody has announced, or more than ten minutes ago; they count as announced now."""
         ...
 
     def load(self, batch: NewBatch) -> AbstractContextManager[Loading]:

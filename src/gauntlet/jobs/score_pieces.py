@@ -37,7 +37,7 @@ SHOWN_ROWS = 5
 
 @dataclass(frozen=True)
 class Model:
-    """A version, and what predicts with it on so many threads."""
+    """A version, and what predicts with it; boosting does on so many threads."""
 
     version: Version
     predict: Scorer
@@ -77,9 +77,12 @@ def scored(parquet: pq.ParquetFile, name: str, intake: Intake, spec: Spec, model
 
 
 def _predicted(taken: Iterator[tuple[pa.RecordBatch, Piece]], spec: Spec, model: Model) -> Generator[Scored]:
-    """Predict each piece; the limits hold for the thread that this runs in."""
-    limits = {"openmp": model.threads, "blas": 1}
-    with threadpool_limits(limits), parallel_config(backend="threading", n_jobs=model.threads):
+    """Predict each piece; the limits hold for the thread that this runs in.
+
+    A forest's threads would add their trees up in the order in which they finish, and BLAS sums by their number: both
+    have one. The threads of boosting share the rows, and change nothing.
+    """
+    with threadpool_limits({"openmp": model.threads, "blas": 1}), parallel_config(n_jobs=1):
         for batch, piece in taken:
             yield Scored(batch, piece, _scores(piece, spec, model))
 

@@ -177,13 +177,13 @@ def test_a_refusal_is_kept_once_and_a_file_may_be_done_after_it(mart: Mart, thin
     assert mart.batches(things.name, None, None) == [made, again]
 
 
-def test_files_are_announced_once_an_hour(mart: Mart, spec: str) -> None:
+def test_files_are_announced_once_in_ten_minutes(mart: Mart, spec: str) -> None:
     files = [input_file("a"), input_file("b")]
     assert mart.announce(spec, PREDICT, [], NOW) == []
     assert mart.announce(spec, PREDICT, files[:1], NOW) == files[:1]
-    assert mart.announce(spec, PREDICT, files, NOW + timedelta(minutes=59)) == files[1:]
+    assert mart.announce(spec, PREDICT, files, NOW + timedelta(minutes=9)) == files[1:]
     assert mart.announce(spec, TRAIN, files, NOW) == files
-    assert mart.announce(spec, PREDICT, files, NOW + timedelta(minutes=60)) == files[:1]
+    assert mart.announce(spec, PREDICT, files, NOW + timedelta(minutes=10)) == files[:1]
 
 
 def test_which_files_a_version_was_trained_on(mart: Mart, things: Spec) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gauntlet.domain.spec import Spec
     from gauntlet.jobs.mart_port import Batch, InputFile, NewBatch, Predictor
 
-AGAIN = timedelta(hours=1)
+AGAIN = timedelta(minutes=10)
 """What was announced so long ago is announced once more: whoever should have heard of it may have been away."""
 
 DONE = f"""
@@ -129,7 +129,7 @@ class PostgresMart(MartTables):
         )
 
     def announce(self, spec: str, kind: BatchKind, files: Sequence[InputFile], now: datetime) -> Sequence[InputFile]:
-        """Those of the files that nobody has announced in the last hour."""
+        """Those of the files that nobody has announced in the last ten minutes."""
         if not files:
             return []
 

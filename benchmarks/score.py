@@ -41,12 +41,15 @@ from tests.postgres import throwaway_postgres
 
 from gauntlet.adapters.local_store import LocalStore
 from gauntlet.adapters.marts import PostgresMart
+from gauntlet.adapters.marts.audit import PostgresAudit
 from gauntlet.domain import training
 from gauntlet.domain.mart import REJECTED_SCHEMA, rows_schema, scores_schema
+from gauntlet.jobs.audit_port import AuditPorts
 from gauntlet.jobs.choice import Chosen
 from gauntlet.jobs.inbox import PIECE_ROWS, inbox
 from gauntlet.jobs.mart_port import Batch, BatchKind, Loaded, NewBatch
 from gauntlet.jobs.ports import Version
+from gauntlet.jobs.reproduce import Again
 from gauntlet.jobs.score_files import ScorePorts, ScoreRun, score_file
 
 GOAL = 1.25
@@ -192,7 +195,7 @@ def compare_again(folder: Path, rows: int) -> None:
     """Print how long it takes to make a batch again."""
     seconds, peak, compared, parts = in_own_process("again", folder)
     assert int(compared) == rows, f"{compared} rows of {rows} were compared"
-    print(f"{rows:,} rows made again and compared in {float(seconds):.1f} s, {peak} MB at the peak; {parts}")
+    print(f"{rows:,} rows made again and compared, none differs: {float(seconds):.1f} s, {peak} MB at the peak; {parts}")
 
 
 def in_own_process(part: str, folder: Path) -> list[str]:
@@ -269,10 +272,6 @@ def ours(place: Place) -> None:
 
 def again(place: Place) -> None:
     """Score the file, then make the batch again."""
-    from gauntlet.adapters.marts.audit import PostgresAudit
-    from gauntlet.jobs.audit_port import AuditPorts
-    from gauntlet.jobs.reproduce import Again
-
     seconds, ports = Seconds(), place.ports
     with seconds.of("scoring before"):
         batch = place.score()

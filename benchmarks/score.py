@@ -195,7 +195,7 @@ def compare_again(folder: Path, rows: int) -> None:
     """Print how long it takes to make a batch again."""
     seconds, peak, compared, parts = in_own_process("again", folder)
     assert int(compared) == rows, f"{compared} rows of {rows} were compared"
-    print(f"{rows:,} rows made again and compared, none differs: {float(seconds):.1f} s, {peak} MB at the peak; {parts}")
+    print(f"{rows:,} rows made again and compared, none differs: {float(seconds):.1f} s, {peak} MB; {parts}")
 
 
 def in_own_process(part: str, folder: Path) -> list[str]:

@@ -59,6 +59,14 @@ class FilesContract:
             assert opened is not None
             assert (opened.size, opened.stream.read()) == (9, b"once more")
 
+    @pytest.mark.parametrize("size", [3, 2 * PART + 1])
+    def test_what_is_written_stays_open(self, files: Files, size: int) -> None:
+        stream = io.BytesIO(b"x" * size)
+        files.write("a/one.bin", stream)
+        stream.seek(0)
+        files.write("a/two.bin", stream)
+        assert [item.size for item in files.items("a")] == [size, size]
+
     def test_what_is_not_there_is_none(self, files: Files) -> None:
         with files.open("a/b/none.bin") as opened:
             assert opened is None

@@ -84,9 +84,9 @@ class S3Store:
             yield Opened(found["ContentLength"], body, found["ETag"])
 
     def write(self, key: str, stream: BinaryIO) -> None:
-        """Write an object in parts of a few megabytes; S3 shows it whole or not at all."""
+        """Write an object in parts of a few megabytes; S3 shows it whole or not at all. The stream stays open."""
         with self._answering(key):
-            self._s3().upload_fileobj(stream, self._bucket, self._full(key))
+            self._s3().upload_fileobj(_Lent(stream), self._bucket, self._full(key))
 
     def delete(self, key: str, before: datetime) -> bool:
         """Delete an object unless it was put again meanwhile."""
@@ -147,6 +147,19 @@ class S3Store:
             return ServiceAway(f"the object store must have room for {uri}; it is full: {code}. Make room there.")
         remedy = "Start it, or correct its address and keys."
         return ServiceAway(f'the object store must answer for {uri}; found "{error}". {remedy}')
+
+
+class _Lent:
+    """A stream that boto3 closes after the upload, and that its owner goes on reading."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        """Leave it open."""
 
 
 def _code(error: Exception) -> str:

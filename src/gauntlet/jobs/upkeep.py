@@ -69,7 +69,7 @@ class Files(Protocol):
         ...
 
     def write(self, key: str, stream: BinaryIO) -> None:
-        """Write a file whole or not at all, over one that is there."""
+        """Write a file whole or not at all, over one that is there; the stream stays open."""
         ...
 
     def delete(self, key: str, before: datetime) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gauntlet.adapters.local_store import LocalStore
-from gauntlet.jobs.prune import LoggedModel, Named, OldRun, Stores, prune, removable
+from gauntlet.jobs.prune import AllNames, LoggedModel, Named, OldRun, Stores, prune, removable
 from gauntlet.jobs.upkeep import TASK_LOGS, Item
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -89,7 +89,7 @@ def stores(tmp_path: Path) -> Stores:
         LocalStore(tmp_path / "artifacts"),
         Names(Named(frozenset({"ledger.parquet"}), frozenset({"champion"}), frozenset())),
         Names(Named(frozenset({"registry.parquet"}), frozenset(), frozenset({"m-champion"}))),
-        Names(Named(frozenset({"mart.parquet"}), frozenset(), frozenset())),
+        AllNames([Names(), Names(Named(frozenset({"mart.parquet"}), frozenset(), frozenset()))]),
         runs,
         Logs(),
     )

@@ -101,6 +101,15 @@ def test_nothing_new_trains_nothing(started: Town) -> None:
     assert len(started.registry.versions) == 1
 
 
+def test_a_spec_that_predicts_something_else_is_refused_before_anything_is_made(started: Town) -> None:
+    known = started.batches()
+    started.spec = started.spec.model_copy(update={"target": started.spec.numeric_features[0]})
+    started.put("other.parquet", items(500, 9))
+    with pytest.raises(Refused, match="must predict the same target; version 1 predicts"):
+        started.go()
+    assert started.batches() == known
+
+
 def test_without_any_file_nothing_is_trained(town: Town) -> None:
     assert town.line() == "nothing new: nothing was trained, nothing is in production."
 

@@ -129,7 +129,8 @@ def prune(days: int, *, dry_run: bool, say: Say) -> Pruned:
     settings.require("mlflow_tracking_uri")
     runs = MlflowRuns(str(settings.mlflow_tracking_uri), site.urls["mlflow"])
     names = LedgerNames(database_url(settings))
-    marts = MartNames(mart_url(settings))
+    # those in the ledger's database as well: they stay there when MART_DATABASE_URL comes to name another
+    marts = job.AllNames([MartNames(url) for url in dict.fromkeys([mart_url(settings), database_url(settings)])])
     stores = job.Stores(site.objects, site.artifacts, names, runs, marts, runs, site.logs)
     return job.prune(stores, datetime.now(UTC) - timedelta(days=days), dry_run=dry_run, say=say)
 

@@ -41,6 +41,7 @@ class Comparison:
     r, so that its standard error is spread / sqrt(rows); `degrees` are Student's, None when the normal law is used.
     `missing_challenger` counts rows that the challenger could not predict; they have the champion's loss.
     `largest_share` is the share of a model's whole loss that a single row makes up, of the model where it is greater.
+    `only_class` is the class that all rows have, where there is no other.
     """
 
     metric: str
@@ -66,6 +67,7 @@ class Comparison:
     bias: Bias | None = None
     latency: Latency | None = None
     figures: tuple[Figure, ...] = ()
+    only_class: str | None = None
 
     @property
     def rows(self) -> int:
@@ -237,6 +239,7 @@ def _compared(
         bias=parts.bias(scored, policy) if numeric else None,
         latency=parts.latency(*seconds, policy, rng) if seconds else None,
         figures=tuple(parts.figures(scored, given.spec, policy)),
+        only_class=_only_class(usable),
     )
 
 
@@ -288,6 +291,14 @@ def _labelled(truth: npt.NDArray[Any], spec: Problem) -> Mask:
 def _finite(predicted: Floats) -> Mask:
     finite = np.isfinite(predicted)
     return finite if finite.ndim == 1 else np.all(finite, axis=1)
+
+
+def _only_class(rows: _Rows) -> str | None:
+    """Return the class of all rows when it is a single one of several: who always says it would win."""
+    if len(rows.spec.classes) < 2:
+        return None
+    found = pd.Series(rows.truth).unique()
+    return str(found[0]) if len(found) == 1 else None
 
 
 def _largest_share(loss: Floats) -> float:

@@ -181,6 +181,8 @@ def _problems(comparison: Comparison, policy: PromotionPolicy) -> list[str]:
     if named:
         verb = "is" if sum(missing.values()) == 1 else "are"
         problems.append(f"every row must have its label and predictions; {', '.join(named)} {verb} missing or infinite")
+    if comparison.only_class is not None:
+        problems.append(f"the test needs rows of more than one class; all are {comparison.only_class}")
     if comparison.duplicate_ids:
         several = "1 row repeats" if comparison.duplicate_ids == 1 else f"{comparison.duplicate_ids:,} rows repeat"
         problems.append(f"every row must count once; {several} the id of another")

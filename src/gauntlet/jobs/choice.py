@@ -16,7 +16,7 @@ from gauntlet.domain.spec import Spec
 from gauntlet.jobs.frames import from_parquet, row_ids
 from gauntlet.jobs.ports import ServiceAway, Stored, StoreError, Version
 from gauntlet.jobs.run import Refused
-from gauntlet.jobs.scoring import scorer
+from gauntlet.jobs.scoring import require_same_problem, scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +89,7 @@ def choose(ports: ChoicePorts, spec: Spec, rule: str) -> Chosen:
         version, why = _pinned(ports, spec.name, parsed.version)
     else:
         version, why = _best(ports, spec, parsed)
+    require_same_problem(version, spec)  # before anything is made for the spec as it is now
     log.info("%s chose %s v%d of %s", rule, version.model, version.version, spec.name)
     return Chosen(version, rule, why)
 

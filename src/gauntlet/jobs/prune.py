@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from gauntlet.jobs.stack import Say
@@ -48,6 +50,17 @@ class Names(Protocol):
     def named(self) -> Named:
         """Everything that it names, and that has to stay therefore."""
         ...
+
+
+@dataclass(frozen=True)
+class AllNames:
+    """Several that name things, as one."""
+
+    parts: Sequence[Names]
+
+    def named(self) -> Named:
+        """Return what any of them names."""
+        return reduce(or_, (part.named() for part in self.parts))
 
 
 class Runs(Protocol):

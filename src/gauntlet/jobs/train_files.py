@@ -13,6 +13,7 @@ from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, InputFile, Ma
 from gauntlet.jobs.predictor import predictor
 from gauntlet.jobs.production import require_version
 from gauntlet.jobs.run import Ports, Refused, Results, Run, StepFunction, StepResult
+from gauntlet.jobs.scoring import require_same_problem
 from gauntlet.jobs.snapshot import require_same_spec
 from gauntlet.jobs.take_in import Taker
 from gauntlet.jobs.upkeep import Files
@@ -48,6 +49,7 @@ def prepare_data(run: TrainRun, ports: TrainPorts, _: Results) -> StepResult:
     The result names every batch that the run trains on, oldest data first: later steps read these and no others.
     """
     spec, mart = run.spec, ports.mart
+    _require_problem_of_champion(run, ports)
     mart.prepare(spec)
     wanted = _wanted(run, ports)
     taker = Taker(spec, run.key, run.code_version, run.share, ports.files, mart, ports.scratch)
@@ -64,6 +66,14 @@ def prepare_data(run: TrainRun, ports: TrainPorts, _: Results) -> StepResult:
     if refused and not taken and len(refused) >= len(wanted) and not other_rows_wait:
         raise Refused("\n".join(["every new file was refused:", *(f"  {each.reason}" for each in refused)]))
     return StepResult(data={**news, **_files_of(taken, refused)})
+
+
+def _require_problem_of_champion(run: TrainRun, ports: TrainPorts) -> None:
+    """Refuse a spec that the gate would refuse in the end, before anything is made for it."""
+    production = ports.ledger.production(run.spec.name)
+    champion = ports.ledger.version(run.spec.name, production.version) if production else None
+    if champion is not None:
+        require_same_problem(champion, run.spec)
 
 
 def check_new_data(run: TrainRun, _: TrainPorts, results: Results) -> StepResult:

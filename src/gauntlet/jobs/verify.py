@@ -227,7 +227,8 @@ def _unnamed(ports: AuditPorts, marts: _Marts) -> Check:
     return _check(
         "every scores file is named by a batch",
         (uri_of(ports.files.root, key) for key in strays),
-        "Delete them, unless a run is writing them now: a run that was killed left them, and the next one writes anew.",
+        "Delete them, unless a run is writing them now, or marts in another database name them: a run that was killed "
+        "left them, and the next one writes anew.",
     )
 
 

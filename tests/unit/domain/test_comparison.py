@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from gauntlet.domain.comparison import Comparison, compare, compare_arms
+from gauntlet.domain.promotion import decide
+from gauntlet.domain.promotion_policy import PromotionPolicy
 from gauntlet.domain.spec import Spec
+from gauntlet.domain.verdict import Verdict
 
 NO_IDS = np.array([], dtype=np.int64)
 
@@ -85,6 +88,22 @@ def test_a_classification_is_compared_by_log_loss(loans: Spec) -> None:
     assert (result.metric, result.missing_labels, result.missing_challenger) == ("log_loss", 1, 1)
     assert result.champion_loss == pytest.approx(math.log(3))
     assert result.challenger_loss == pytest.approx((math.log(2) + math.log(4) + math.log(3)) / 3)
+
+
+def test_rows_of_a_single_class_decide_nothing(loans: Spec) -> None:
+    rows = 1200
+    truth, champion = np.full(rows, "paid", dtype=object), np.full((rows, 3), 1 / 3)
+    challenger = np.tile(
+        np.where(np.array(loans.classes) == "paid", 0.98, 0.01), (rows, 1)
+    )  # says what is there always
+    result = paired(loans, truth, champion, challenger)
+    assert result.only_class == "paid"
+    decision = decide(result, PromotionPolicy(metric="log_loss"))
+    assert (decision.verdict, decision.reason) == (
+        Verdict.INVALID, "the test needs rows of more than one class; all are paid",
+    )  # fmt: skip
+    truth[0] = "late"
+    assert paired(loans, truth, champion, challenger).only_class is None
 
 
 def test_each_category_of_a_segment_has_its_own_effect(houses: Spec) -> None:

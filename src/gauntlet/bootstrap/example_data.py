@@ -123,7 +123,8 @@ def _make(
     target: _Target, example: Example, order: Order, kind: BatchKind, doing: Callable[[str], None], *, force: bool
 ) -> ExampleFile:
     from gauntlet.jobs.inbox import scratch_file
-    from gauntlet.jobs.make_data import sha256_of, write_example
+    from gauntlet.jobs.make_data import write_example
+    from gauntlet.jobs.upkeep import sha256_left
 
     key = target.key(kind)
     place = target.place(key)
@@ -132,7 +133,7 @@ def _make(
             file, example, order, kind, lambda rows: doing(f"{order.name(kind)}: {rows:,} of {order.rows:,} rows")
         )
         with target.files.open(key) as opened:
-            found = None if opened is None else sha256_of(opened.stream)
+            found = None if opened is None else sha256_left(opened.stream)
         if found not in (None, made.sha256) and not force:
             raise WouldReplace(
                 f"a file of this name must be the same or not there; {place} holds something else. "

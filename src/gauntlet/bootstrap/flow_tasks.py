@@ -23,7 +23,7 @@ RunStep = Callable[[Step, str, Mapping[str, Any]], Any]
 MOVES_PRODUCTION = (Step.SET_INITIAL_MODEL, Step.SET_NEW_PROD_MODEL)
 
 
-class Approval(HITLOperator):  # type: ignore[misc]
+class Approval(HITLOperator):  # type: ignore[misc]  # mypy does not read Airflow
     """Asks a person with the evidence of the run; no answer in time is a Reject. Either way the flow goes on."""
 
     def __init__(self, *, spec: str, **kwargs: Any) -> None:
@@ -74,7 +74,7 @@ def _task(step: Step, flow: Flow, pipeline: Pipeline, run_step: RunStep) -> Any:
     outlets = [Asset(pipeline.assets.production)] if step in MOVES_PRODUCTION else []
     decorate = task.branch if branches(step, flow) else task
 
-    @decorate(outlets=outlets, **common)  # type: ignore[untyped-decorator]
+    @decorate(outlets=outlets, **common)  # type: ignore[untyped-decorator]  # the same
     def run() -> Any:
         return run_step(step, pipeline.spec, get_current_context())
 

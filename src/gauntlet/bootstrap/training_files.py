@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from gauntlet.bootstrap.catalogue import run_key
 from gauntlet.bootstrap.environment import load_settings
-from gauntlet.bootstrap.wiring import final_errors, make_ports, make_run, object_store
-from gauntlet.jobs.flow import TRAIN_FLOW, Step, branches
+from gauntlet.bootstrap.wiring import make_ports, make_run, object_store, results_of, run_task
+from gauntlet.jobs.flow import TRAIN_FLOW, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +16,12 @@ if TYPE_CHECKING:
     from gauntlet.jobs.train_files import TrainPorts, TrainRun
     from gauntlet.settings import Settings
 
-log = logging.getLogger(__name__)
-
 
 def run_train_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
     """Run one step inside an Airflow task: its data for the next steps, or the task id that a branch chooses."""
     from gauntlet.jobs.pipeline import TRAIN_TASKS
 
-    with final_errors():
-        given = train_step_input(step, spec, context)
-        began = time.monotonic()
-        result = TRAIN_TASKS[step].run(*given)
-        log.info("the work of %s took %.3f s", step, time.monotonic() - began)
-    return str(TRAIN_FLOW[step][result.outcome]) if branches(step, TRAIN_FLOW) else dict(result.data)
+    return run_task(step, TRAIN_FLOW, TRAIN_TASKS[step].run, lambda: train_step_input(step, spec, context))
 
 
 def train_step_input(step: Step, spec: str, context: Mapping[str, Any]) -> tuple[TrainRun, TrainPorts, Results]:
@@ -40,8 +31,7 @@ def train_step_input(step: Step, spec: str, context: Mapping[str, Any]) -> tuple
     settings = load_settings()
     dag_run = context["dag_run"]
     run = make_train_run(settings, spec, run_key(dag_run.dag_id, dag_run.run_id), dict(context["params"]))
-    earlier = {other: context["ti"].xcom_pull(task_ids=str(other)) for other in TRAIN_TASKS[step].reads}
-    return run, train_ports(settings), {other: data for other, data in earlier.items() if data is not None}
+    return run, train_ports(settings), results_of(TRAIN_TASKS[step].reads, context)
 
 
 def make_train_run(settings: Settings, spec: str, key: str, params: Mapping[str, Any]) -> TrainRun:

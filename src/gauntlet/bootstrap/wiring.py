@@ -16,10 +16,10 @@ from gauntlet.bootstrap.catalogue import dag_id, load_spec, names, run_key
 from gauntlet.bootstrap.drift import drift_policy
 from gauntlet.bootstrap.environment import ROOT, load_settings, reach_loopback_directly
 from gauntlet.domain.errors import Final
-from gauntlet.jobs.flow import FLOW, Step, branches
+from gauntlet.jobs.flow import FLOW, Flow, Step, branches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gauntlet.adapters.ledger import PostgresLedger
     from gauntlet.adapters.local_store import LocalStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gauntlet.jobs.ledger_records import Freeze
     from gauntlet.jobs.people import Notifier
     from gauntlet.jobs.ports import Production
-    from gauntlet.jobs.run import Ports, Results, Run
+    from gauntlet.jobs.run import Ports, Results, Run, StepResult
     from gauntlet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,19 @@ def run_step(step: Step, spec: str, context: Mapping[str, Any]) -> Any:
     """Run one step inside an Airflow task: its data for the next steps, or the task id that a branch chooses."""
     from gauntlet.jobs.pipeline import TASKS
 
+    return run_task(step, FLOW, TASKS[step].run, lambda: step_input(step, spec, context))
+
+
+def run_task(
+    step: Step, flow: Flow, work: Callable[..., StepResult], given: Callable[[], tuple[Run, Ports, Results]]
+) -> Any:
+    """Do the work of a step of any flow inside an Airflow task, on what `given` returns; as `run_step` returns it."""
     with final_errors():
-        given = step_input(step, spec, context)
+        arguments = given()
         began = time.monotonic()
-        result = TASKS[step].run(*given)
+        result = work(*arguments)
         log.info("the work of %s took %.3f s", step, time.monotonic() - began)
-    return str(FLOW[step][result.outcome]) if branches(step) else dict(result.data)
+    return str(flow[step][result.outcome]) if branches(step, flow) else dict(result.data)
 
 
 def step_input(step: Step, spec: str, context: Mapping[str, Any]) -> tuple[Run, Ports, Results]:
@@ -54,9 +61,13 @@ def step_input(step: Step, spec: str, context: Mapping[str, Any]) -> tuple[Run, 
     settings = load_settings()
     dag_run = context["dag_run"]
     run = make_run(settings, spec, run_key(dag_run.dag_id, dag_run.run_id), dict(context["params"]))
-    earlier = {other: context["ti"].xcom_pull(task_ids=str(other)) for other in TASKS[step].reads}
-    given = {other: data for other, data in earlier.items() if data is not None}
-    return run, make_ports(settings), given
+    return run, make_ports(settings), results_of(TASKS[step].reads, context)
+
+
+def results_of(steps: Iterable[Step], context: Mapping[str, Any]) -> Results:
+    """Return the results of those of the steps that this run has taken."""
+    earlier = {step: context["ti"].xcom_pull(task_ids=str(step)) for step in steps}
+    return {step: data for step, data in earlier.items() if data is not None}
 
 
 @contextmanager

@@ -23,7 +23,6 @@ def arrived(files: Files, mart: Mart, spec: Spec, kind: BatchKind, now: datetime
     listed = inbox(files, spec.name, kind)
     if not listed:
         return ()
-    mart.prepare(spec)
     seen = set(mart.seen(spec.name, kind, None))
     new = [file for file in listed if (file.uri, file.mark) not in seen]
     return mart.announce(spec.name, kind, new, now) if new else ()

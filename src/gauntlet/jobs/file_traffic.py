@@ -72,7 +72,7 @@ class FileTraffic:
         """Rows of the training pool of every file, each id once: the newest file has it right."""
         return Sample(self._training(self._files), json.dumps(_made_of(self._files)))
 
-    def test_rows(self, spec: str, drift_cols: Sequence[str]) -> ArmSample:  # noqa: ARG002
+    def test_rows(self, spec: str, drift_cols: Sequence[str]) -> ArmSample:  # noqa: ARG002 - the same
         """Rows of the newest file's A/B pool, half of them in each arm."""
         newest = self._files[-1]
         rows = self._read(newest)

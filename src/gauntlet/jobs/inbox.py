@@ -21,7 +21,7 @@ from gauntlet.jobs.keys import kept_key
 from gauntlet.jobs.mart_port import BatchKind, InputFile
 from gauntlet.jobs.ports import StoreError
 from gauntlet.jobs.run import Refused
-from gauntlet.jobs.upkeep import USER_FILES, Files, Item, readable
+from gauntlet.jobs.upkeep import CHUNK, USER_FILES, Files, Item, readable, sha256_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ PIECE_BYTES = 64 * 2**20
 PROBED = 1024
 """How many rows are read to see how long they are."""
 
-CHUNK = 4 * 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 DATED = re.compile(r"(?:\w+=)?(\d{4}-\d{2}-\d{2})(?:T(\d{2}))?")
 
@@ -140,12 +139,10 @@ def sized(size: int) -> str:
 
 def sha256_of(file: BinaryIO) -> str:
     """Return the SHA-256 (hex) of a file, which is at its beginning again afterwards."""
-    sha256 = hashlib.sha256()
     file.seek(0)
-    while chunk := file.read(CHUNK):
-        sha256.update(chunk)
+    sha256 = sha256_left(file)
     file.seek(0)
-    return sha256.hexdigest()
+    return sha256
 
 
 def keep(files: Files, spec: str, found: Fetched) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.random import SeedSequence, default_rng
 
 from gauntlet.jobs.mart_port import BatchKind
+from gauntlet.jobs.upkeep import sha256_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PIECE = 131_072
 """Rows that are held at a time; a row depends on its place in its piece, so another size makes other files."""
-CHUNK = 2**20
 STREAMS = {BatchKind.TRAIN: 0, BatchKind.PREDICT: 1}
 
 
@@ -68,14 +67,6 @@ def write_example(sink: BinaryIO, example: Example, order: Order, kind: BatchKin
             writer.close()
     size = sink.tell()
     sink.seek(0)
-    sha256 = sha256_of(sink)
+    sha256 = sha256_left(sink)
     sink.seek(0)
     return Made(size, sha256, bad_rows)
-
-
-def sha256_of(stream: BinaryIO) -> str:
-    """Return the SHA-256 (hex) of what is left of a stream."""
-    digest = hashlib.sha256()
-    while chunk := stream.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

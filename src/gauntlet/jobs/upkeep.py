@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 # The folder of the object store where Airflow puts its tasks' logs when they leave the machine (airflow/start.sh).
 TASK_LOGS = "airflow-logs"
+CHUNK = 4 * 2**20
 
 
 # The folder of the object store that is the users': files to train on and to predict, and the scores of these.
@@ -89,6 +91,14 @@ def is_task_log(item: Item) -> bool:
 def is_users_file(item: Item) -> bool:
     """Say whether a file of the object store is a person's, or the answer to one: only retention removes the latter."""
     return item.key.startswith(f"{USER_FILES}/")
+
+
+def sha256_left(stream: BinaryIO) -> str:
+    """Return the SHA-256 (hex) of what is left of a stream, read in pieces."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def readable(size: int) -> str:

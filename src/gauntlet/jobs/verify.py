@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet.jobs.audit_port import AuditError, AuditPorts, Check, RowCounts, kept_file, output_key
-from gauntlet.jobs.inbox import CHUNK, DATA, fetched, opened_parquet, uri_of
+from gauntlet.jobs.inbox import DATA, fetched, opened_parquet, uri_of
 from gauntlet.jobs.mart_port import Batch, BatchKind, BatchStatus, InputFile, Predictor
 from gauntlet.jobs.ports import StoreError
 from gauntlet.jobs.run import Refused
+from gauntlet.jobs.upkeep import sha256_left
 
 SHOWN = 10
 """So many faults of a check are named; the rest are counted."""
@@ -186,12 +186,7 @@ def _inputs(ports: AuditPorts, marts: _Marts, doing: Say) -> Check:
 
 def _sha256(ports: AuditPorts, key: str) -> str | None:
     with ports.files.open(key) as opened:
-        if opened is None:
-            return None
-        found = hashlib.sha256()
-        while chunk := opened.stream.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return None if opened is None else sha256_left(opened.stream)
 
 
 def _outputs(ports: AuditPorts, marts: _Marts, scratch: Path, doing: Say) -> Check:

@@ -4,12 +4,10 @@ import multiprocessing
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +18,7 @@ from tests.killing import Fuse
 from tests.memory_mart import MemoryMart
 from tests.scoring import Scoring, parquet, things
 
+from gauntlet.adapters.local_store import LocalStore
 from gauntlet.adapters.marts import PostgresMart
 from gauntlet.domain.intake import FileRefused
 from gauntlet.domain.spec import Spec
@@ -218,34 +217,10 @@ def test_a_file_may_break_off_in_its_middle(scoring: Scoring) -> None:
     assert counts(scoring) == []
 
 
-class Counted:
-    """A port that tells of every call, right after it, also of those to what it loads with."""
-
-    def __init__(self, port: Any, burn: Callable[[], None]) -> None:
-        self._port, self._burn = port, burn
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            result = found(*arguments, **options)
-            self._burn()
-            return self._loading(result) if name == "load" else result
-
-        return call
-
-    @contextmanager
-    def _loading(self, opened: Any) -> Iterator[Any]:
-        with opened as loading:
-            yield Counted(loading, self._burn)
-
-
 def counted(ports: ScorePorts, fuse: Fuse) -> ScorePorts:
     """The same ports, with every call counted."""
     names = ("files", "registry", "ledger", "mart")
-    return replace(ports, **{name: Counted(getattr(ports, name), fuse._burn) for name in names})
+    return replace(ports, **{name: fuse.around(getattr(ports, name)) for name in names})
 
 
 def test_a_kill_after_any_call_and_once_more_is_one_batch(app_url: str, spec: str, tmp_path: Path) -> None:
@@ -277,19 +252,18 @@ def test_a_kill_after_any_call_and_once_more_is_one_batch(app_url: str, spec: st
     assert list(scoring.scratch.iterdir()) == []
 
 
-def test_an_error_on_the_way_leaves_nothing_and_the_next_try_does_it(scoring: Scoring) -> None:
+def test_an_error_on_the_way_leaves_nothing_and_the_next_try_does_it(scoring: Scoring, tmp_path: Path) -> None:
     class Full(Exception):
         pass
 
-    class NoRoom(Counted):
+    class NoRoom(LocalStore):
         def write(self, key: str, stream: BinaryIO) -> None:
             if "/scores/" in key:
                 raise Full
-            self._port.write(key, stream)
+            super().write(key, stream)
 
     scoring.put("x", things(250))
-    files: Any = NoRoom(scoring.files, lambda: None)
-    ports = replace(scoring.ports, files=files)
+    ports = replace(scoring.ports, files=NoRoom(tmp_path / "store"))
     with pytest.raises(Full):
         scoring.score("x", ports=ports)
     assert counts(scoring) == []

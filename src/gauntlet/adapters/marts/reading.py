@@ -33,7 +33,7 @@ def rows_query(batch: Batch) -> str:
 
 def _rows(batch: Batch, relation: str, listed: str, tables: str) -> str:
     of = f"{relation}.batch_id"
-    return f"select {listed} from {tables} where {of} = {int(batch.id)} order by {of}, {relation}.row_number"  # noqa: S608 - quoted
+    return f"select {listed} from {tables} where {of} = {int(batch.id)} order by {of}, {relation}.row_number"  # noqa: S608 - names quoted
 
 
 def _listed(relation: str, names: Iterable[str]) -> str:

@@ -20,8 +20,8 @@ def insert_batch(parameter: str) -> str:
     """Return the statement that writes a line, given as JSON; the transaction's start is when loading began."""
     times = "jsonb_build_object('started_at', now(), 'ended_at', clock_timestamp())"
     listed = ", ".join(COLUMNS)
-    return (  # the record's own names
-        f"insert into mart.batch ({listed}) select {listed} "  # noqa: S608
+    return (
+        f"insert into mart.batch ({listed}) select {listed} "  # noqa: S608 - the record's own names
         f"from jsonb_populate_record(null::mart.batch, {parameter}::jsonb || {times})"
     )
 
